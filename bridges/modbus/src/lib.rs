@@ -1,0 +1,1 @@
+//! Modbus bridge: TCP, RTU and RTU over TCP.

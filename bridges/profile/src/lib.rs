@@ -1,0 +1,1 @@
+//! Profiles: what registers, records and bytes of a device mean.

@@ -1,0 +1,1 @@
+//! The nouns of Torg and the two contracts every bridge fulfils.

@@ -1,0 +1,1 @@
+//! Accounts: stored SCRAM keys, creation, removal, password change.

@@ -1,0 +1,1 @@
+//! The broker: router, sessions, client connections, roster, presence, offline messages.

@@ -1,0 +1,1 @@
+//! Decisions: who may read or control what.

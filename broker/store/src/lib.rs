@@ -1,0 +1,1 @@
+//! Storage behind one portable SQL text: the engine trait, SQLite, migrations.

@@ -1,0 +1,1 @@
+//! The Torg appliance: where bridges and broker meet.

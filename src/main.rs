@@ -1,0 +1,3 @@
+//! The `torg` command.
+
+fn main() {}
