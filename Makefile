@@ -1,0 +1,46 @@
+# What people and CI call. Everything else is cargo.
+#
+#   make demo      build, run the simulated site once, read every node through the broker as a client would
+#   make test      install the foreign peers (see tests/peers/setup), then run every test
+#   make lint      format, clippy, docs, licences
+#   make interop   only the tests against foreign clients and simulators
+#   make bench     what Torg costs, beside its peers, measured in the same run
+#   make sizes     size of the binary, start time, resident memory at 1,000 fields
+#   make soak      ten minutes of fuzzing and the long fault runs
+#   make fuzz      fuzz the stream layer until stopped (needs nightly and cargo-fuzz)
+
+.PHONY: demo test lint interop bench sizes soak fuzz peers
+.DEFAULT_GOAL := demo
+
+CARGO ?= cargo
+
+demo:
+	$(CARGO) build --release --bin torg
+	$(CARGO) run --release --quiet --bin torg -- demo --once
+	@echo
+	@echo "That was one readout of the simulated site. Where to look next:"
+	@echo "  target/release/torg demo             keeps the site running and says how to connect a client of your own"
+	@echo "  target/release/torg run --help       the appliance; README.md walks through a first torg.toml"
+	@echo "  target/release/torg profile --help   what the registers of a device mean"
+
+test: peers
+	$(CARGO) test --workspace --no-fail-fast
+
+interop: peers
+	$(CARGO) test --package torg --test interop -- --nocapture
+
+peers:
+	@tests/peers/setup test
+
+lint: cargo-deny
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	$(CARGO) deny --workspace check bans licenses sources
+
+# Advisories are checked by hand against a fetched database whenever dependencies change.
+DENY_VERSION := 0.20.2
+.PHONY: cargo-deny
+cargo-deny:
+	@$(CARGO) deny --version 2>/dev/null | grep -q . || \
+		{ echo "installing cargo-deny $(DENY_VERSION)"; $(CARGO) install --locked --quiet --debug cargo-deny@$(DENY_VERSION); }
