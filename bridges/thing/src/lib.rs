@@ -9,6 +9,7 @@
 
 mod clock;
 mod command;
+pub mod config;
 mod control;
 mod decimal;
 mod error;
