@@ -7,6 +7,7 @@
 //! Source of the vocabulary: IEEE P1451.99 as published by the Neuro-Foundation ("Sensor Data", "Control Parameters",
 //! "Concentrator").
 
+mod bridge;
 mod clock;
 mod command;
 pub mod config;
@@ -20,6 +21,10 @@ mod observation;
 mod readout;
 mod time;
 
+pub use bridge::{
+    Bridge, BridgeError, BridgeLine, Host, NoSniffer, NodeConflict, NodeDirectory, NodeMessage, Severity, Sniffed,
+    Sniffer,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use command::{CommandKind, CommandSummary, Invocation, Report, ReportSender, reports};
 pub use control::{Assignment, Color, ColorError, ControlError, ControlParameter, ControlValue, ParameterKind, Range};
