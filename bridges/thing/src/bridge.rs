@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{ConfigError, Section};
 use crate::{Clock, Node, NodeRef, ObservationSender, SourceId, Timestamp};
 
 /// How grave a message about a node is.
@@ -147,5 +148,21 @@ pub struct BridgeLine {
 impl fmt::Debug for BridgeLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BridgeLine").field("name", &self.name).field("nodes", &self.nodes).finish_non_exhaustive()
+    }
+}
+/// A protocol the appliance can speak: one line in its catalogue.
+#[derive(Clone, Copy)]
+pub struct BridgeKind {
+    /// `kind` in the configuration.
+    pub name: &'static str,
+    /// A complete `[[bridge]]` section as an example, which must load.
+    pub sample: &'static str,
+    /// Builds the lines of a `[[bridge]]` section, or tells every error in it. Opens nothing and starts nothing.
+    pub build: fn(&Section<'_>) -> Result<Vec<BridgeLine>, Vec<ConfigError>>,
+}
+
+impl fmt::Debug for BridgeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgeKind").field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -22,8 +22,8 @@ mod readout;
 mod time;
 
 pub use bridge::{
-    Bridge, BridgeError, BridgeLine, Host, NoSniffer, NodeConflict, NodeDirectory, NodeMessage, Severity, Sniffed,
-    Sniffer,
+    Bridge, BridgeError, BridgeKind, BridgeLine, Host, NoSniffer, NodeConflict, NodeDirectory, NodeMessage, Severity,
+    Sniffed, Sniffer,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use command::{CommandKind, CommandSummary, Invocation, Report, ReportSender, reports};

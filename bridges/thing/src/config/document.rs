@@ -32,19 +32,9 @@ impl<'a> Document<'a> {
     /// Every place where the text is not TOML.
     pub fn parse(source: &'a SourceText) -> Result<Self, Vec<ConfigError>> {
         let (table, errors) = DeTable::parse_recoverable(source.text());
-        let (duplicates, broken): (Vec<_>, Vec<_>) = errors
-            .iter()
-            .map(|error| syntax_error(source, error))
-            .partition(|e| e.problem == Problem::DuplicateKey);
-        if broken.is_empty() {
-            Ok(Self {
-                source,
-                table: table.into_inner(),
-                duplicates,
-            })
-        } else {
-            Err(broken)
-        }
+        let (duplicates, broken): (Vec<_>, Vec<_>) =
+            errors.iter().map(|error| syntax_error(source, error)).partition(|e| e.problem == Problem::DuplicateKey);
+        if broken.is_empty() { Ok(Self { source, table: table.into_inner(), duplicates }) } else { Err(broken) }
     }
 
     /// The text this came from.
@@ -77,11 +67,7 @@ impl<'a> Document<'a> {
         let path = KeyPath::parse(key);
         let mut error = self.invalid(&path, message.into());
         if let Some(value) = self.find(&path) {
-            error.suggestion = value
-                .get_ref()
-                .as_str()
-                .and_then(|found| nearest(found, known))
-                .map(Into::into);
+            error.suggestion = value.get_ref().as_str().and_then(|found| nearest(found, known)).map(Into::into);
             error.found = (!path.is_secret()).then(|| show(value.get_ref()).into());
         }
         error
@@ -99,13 +85,7 @@ impl<'a> Document<'a> {
     ) -> Option<Section<'a>> {
         let path = KeyPath::parse(key);
         self.find(&path)?.get_ref().as_table()?;
-        Some(Section::new(
-            self,
-            path,
-            name.to_owned(),
-            ignored,
-            profile_paths,
-        ))
+        Some(Section::new(self, path, name.to_owned(), ignored, profile_paths))
     }
 
     pub(super) fn invalid(&self, path: &KeyPath, message: String) -> ConfigError {
@@ -139,14 +119,7 @@ impl<'a> Document<'a> {
     ) -> Result<T, Vec<ConfigError>> {
         let schema = schema_of::<T>();
         let mut errors = self.duplicates.clone();
-        errors.extend(Walk::table(
-            self.source,
-            &schema,
-            path,
-            at.clone(),
-            table,
-            ignored,
-        ));
+        errors.extend(Walk::table(self.source, &schema, path, at.clone(), table, ignored));
         errors.sort_by_key(|error| (error.line, error.column));
         if !errors.is_empty() {
             return Err(errors);
@@ -155,17 +128,12 @@ impl<'a> Document<'a> {
         for key in ignored {
             table.remove(*key);
         }
-        T::deserialize(ValueDeserializer::from(Spanned::new(
-            at,
-            DeValue::Table(table),
-        )))
-        .map_err(|error| {
+        T::deserialize(ValueDeserializer::from(Spanned::new(at, DeValue::Table(table)))).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
             let mut key = KeyPath::default();
             locate(&self.table, &span, &mut key);
             let place = self.source.position(span.start);
-            let mut told =
-                ConfigError::new(self.source.name(), place, key.to_string(), Problem::Invalid);
+            let mut told = ConfigError::new(self.source.name(), place, key.to_string(), Problem::Invalid);
             told.message = error.message().into();
             vec![told]
         })
@@ -175,14 +143,11 @@ impl<'a> Document<'a> {
     fn find(&self, path: &KeyPath) -> Option<&Spanned<DeValue<'a>>> {
         let (first, rest) = path.steps().split_first()?;
         let Step::Key(first) = first else { return None };
-        rest.iter()
-            .try_fold(self.table.get(first.as_str())?, |value, step| {
-                match (step, value.get_ref()) {
-                    (Step::Key(key), DeValue::Table(table)) => table.get(key.as_str()),
-                    (Step::Index(index), DeValue::Array(items)) => items.get(*index),
-                    _ => None,
-                }
-            })
+        rest.iter().try_fold(self.table.get(first.as_str())?, |value, step| match (step, value.get_ref()) {
+            (Step::Key(key), DeValue::Table(table)) => table.get(key.as_str()),
+            (Step::Index(index), DeValue::Array(items)) => items.get(*index),
+            _ => None,
+        })
     }
 
     /// Byte offset of the value at a path, or of the nearest table around it.
@@ -199,9 +164,7 @@ impl<'a> Document<'a> {
             // A table under its own header is shown at the key, not at the bracket.
             if let (Step::Key(key), DeValue::Table(_)) = (step, value.get_ref()) {
                 let table = parent.map_or(Some(&self.table), |parent| parent.get_ref().as_table());
-                let key = table
-                    .and_then(|table| table.get_key_value(key.as_str()))
-                    .map(|(key, _)| key.span().start);
+                let key = table.and_then(|table| table.get_key_value(key.as_str())).map(|(key, _)| key.span().start);
                 at = key.map_or(at, |key| key.max(at));
             }
         }
@@ -245,16 +208,8 @@ fn covers(outer: &Range<usize>, inner: &Range<usize>) -> bool {
 fn syntax_error(source: &SourceText, error: &toml::de::Error) -> ConfigError {
     let span = error.span().unwrap_or(0..0);
     let duplicate = error.message().contains("duplicate key");
-    let problem = if duplicate {
-        Problem::DuplicateKey
-    } else {
-        Problem::Syntax
-    };
-    let key = if duplicate {
-        source.text().get(span.clone()).unwrap_or("").to_owned()
-    } else {
-        String::new()
-    };
+    let problem = if duplicate { Problem::DuplicateKey } else { Problem::Syntax };
+    let key = if duplicate { source.text().get(span.clone()).unwrap_or("").to_owned() } else { String::new() };
     let mut told = ConfigError::new(source.name(), source.position(span.start), key, problem);
     if !duplicate {
         told.message = format!("not valid TOML: {}", error.message()).into();

@@ -89,12 +89,7 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn new(
-        file: &str,
-        (line, column): (u32, u32),
-        key: String,
-        problem: Problem,
-    ) -> Self {
+    pub(super) fn new(file: &str, (line, column): (u32, u32), key: String, problem: Problem) -> Self {
         Self {
             file: file.into(),
             line,

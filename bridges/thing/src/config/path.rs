@@ -30,10 +30,7 @@ impl KeyPath {
                 steps.push(Step::Key(key));
                 rest = after;
             } else {
-                let end = rest
-                    .find(['.', '['])
-                    .filter(|&end| end > 0)
-                    .unwrap_or(rest.len());
+                let end = rest.find(['.', '[']).filter(|&end| end > 0).unwrap_or(rest.len());
                 let (key, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 steps.push(Step::Key(key.to_owned()));
                 rest = after;
@@ -65,9 +62,7 @@ impl KeyPath {
         self.0.iter().any(|step| match step {
             Step::Key(key) => {
                 let key = key.to_ascii_lowercase();
-                ["password", "secret", "key", "token"]
-                    .iter()
-                    .any(|word| key.contains(word))
+                ["password", "secret", "key", "token"].iter().any(|word| key.contains(word))
             }
             Step::Index(_) => false,
         })
@@ -93,15 +88,8 @@ impl fmt::Display for KeyPath {
 
 /// A key as TOML writes it: bare if it may be, else in quotes. For building the paths that `error_at` takes.
 pub fn quote_key(key: &str) -> String {
-    let bare = !key.is_empty()
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if bare {
-        key.to_owned()
-    } else {
-        format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""))
-    }
+    let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if bare { key.to_owned() } else { format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
 
 /// Reads up to the closing quote; gives the key and what follows.

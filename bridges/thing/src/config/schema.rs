@@ -6,11 +6,7 @@ use serde_json::Value;
 
 /// The JSON Schema (2020-12) of what a type accepts when it is read. Editors use it to complete and lint.
 pub fn schema_of<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12()
-        .for_deserialize()
-        .into_generator()
-        .into_root_schema_for::<T>()
-        .to_value()
+    SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Follows `$ref` into the definitions of `root`. A reference that leads nowhere stands for "anything".
@@ -20,10 +16,7 @@ pub(super) fn resolve<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
         let Some(target) = schema.get("$ref").and_then(Value::as_str) else {
             return schema;
         };
-        let Some(next) = target
-            .strip_prefix('#')
-            .and_then(|pointer| root.pointer(pointer))
-        else {
+        let Some(next) = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) else {
             return &Value::Bool(true);
         };
         schema = next;
@@ -33,15 +26,9 @@ pub(super) fn resolve<'s>(root: &'s Value, mut schema: &'s Value) -> &'s Value {
 
 /// The alternatives of `oneOf` or `anyOf`, resolved, without the `null` that stands for an absent option.
 pub(super) fn branches<'s>(root: &'s Value, schema: &'s Value) -> Option<Vec<&'s Value>> {
-    let list = schema
-        .get("oneOf")
-        .or_else(|| schema.get("anyOf"))?
-        .as_array()?;
+    let list = schema.get("oneOf").or_else(|| schema.get("anyOf"))?.as_array()?;
     let list = list.iter().map(|branch| resolve(root, branch));
-    Some(
-        list.filter(|branch| branch.get("type").and_then(Value::as_str) != Some("null"))
-            .collect(),
-    )
+    Some(list.filter(|branch| branch.get("type").and_then(Value::as_str) != Some("null")).collect())
 }
 
 /// The types a schema allows, `null` left out. Empty: not restricted.
@@ -84,26 +71,11 @@ pub(super) fn integer_limits(schema: &Value) -> (i128, i128) {
     };
     let bound = |key: &str, step: i128| {
         let number = schema.get(key)?;
-        let whole = number
-            .as_i64()
-            .map(i128::from)
-            .or_else(|| number.as_u64().map(i128::from));
-        whole
-            .or_else(|| number.as_f64().and_then(whole_number))
-            .map(|whole| whole.saturating_add(step))
+        let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+        whole.or_else(|| number.as_f64().and_then(whole_number)).map(|whole| whole.saturating_add(step))
     };
-    let lower = [bound("minimum", 0), bound("exclusiveMinimum", 1), Some(low)]
-        .into_iter()
-        .flatten()
-        .max();
-    let upper = [
-        bound("maximum", 0),
-        bound("exclusiveMaximum", -1),
-        Some(high),
-    ]
-    .into_iter()
-    .flatten()
-    .min();
+    let lower = [bound("minimum", 0), bound("exclusiveMinimum", 1), Some(low)].into_iter().flatten().max();
+    let upper = [bound("maximum", 0), bound("exclusiveMaximum", -1), Some(high)].into_iter().flatten().min();
     (lower.unwrap_or(low), upper.unwrap_or(high))
 }
 
@@ -132,9 +104,7 @@ pub(super) fn describe(root: &Value, schema: &Value) -> String {
         "array" => "a list".to_owned(),
         "boolean" => "true or false".to_owned(),
         "integer" => match integer_limits(schema) {
-            (low, high) if low == i128::from(i64::MIN) && high == i128::from(i64::MAX) => {
-                "an integer".to_owned()
-            }
+            (low, high) if low == i128::from(i64::MIN) && high == i128::from(i64::MAX) => "an integer".to_owned(),
             (low, high) if high >= i128::from(i64::MAX) => format!("an integer of at least {low}"),
             (low, high) => format!("an integer from {low} to {high}"),
         },
@@ -157,9 +127,5 @@ pub(super) fn describe(root: &Value, schema: &Value) -> String {
 pub(super) fn join_or(words: impl IntoIterator<Item = String>) -> String {
     let mut words: Vec<String> = words.into_iter().collect();
     let last = words.pop().unwrap_or_default();
-    if words.is_empty() {
-        last
-    } else {
-        format!("{} or {last}", words.join(", "))
-    }
+    if words.is_empty() { last } else { format!("{} or {last}", words.join(", ")) }
 }

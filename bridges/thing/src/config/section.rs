@@ -27,13 +27,7 @@ impl<'a> Section<'a> {
         ignored: &'static [&'static str],
         profile_paths: &'a [PathBuf],
     ) -> Self {
-        Self {
-            document,
-            path,
-            name,
-            ignored,
-            profile_paths,
-        }
+        Self { document, path, name, ignored, profile_paths }
     }
 
     /// The SourceId that the operator gave this bridge (`name = "plant"`).
@@ -62,8 +56,7 @@ impl<'a> Section<'a> {
 
     /// An error at `key`, relative to this section: `line[0].device[1].profile`.
     pub fn error_at(&self, key: &str, message: impl Into<String>) -> ConfigError {
-        self.document
-            .invalid(&self.path.join(&KeyPath::parse(key)), message.into())
+        self.document.invalid(&self.path.join(&KeyPath::parse(key)), message.into())
     }
 
     /// Like [`error_at`](Self::error_at), for a name outside a known set: adds what was found and the nearest.
@@ -73,10 +66,6 @@ impl<'a> Section<'a> {
         message: impl Into<String>,
         known: impl IntoIterator<Item = &'n str>,
     ) -> ConfigError {
-        self.document.unknown_at(
-            &self.path.join(&KeyPath::parse(key)).to_string(),
-            message,
-            known,
-        )
+        self.document.unknown_at(&self.path.join(&KeyPath::parse(key)).to_string(), message, known)
     }
 }

@@ -19,11 +19,7 @@ pub struct SourceText {
 impl SourceText {
     /// A text from memory; relative paths in it start at the current directory.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            directory: PathBuf::new(),
-            text: text.into(),
-        }
+        Self { name: name.into(), directory: PathBuf::new(), text: text.into() }
     }
 
     /// Reads a file of at most 4 MiB of UTF-8.
@@ -33,28 +29,16 @@ impl SourceText {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let unreadable = |message: String| ConfigError::unreadable(name.clone(), message);
-        let size = std::fs::metadata(path)
-            .map_err(|error| unreadable(format!("cannot be read: {error}")))?
-            .len();
+        let size = std::fs::metadata(path).map_err(|error| unreadable(format!("cannot be read: {error}")))?.len();
         if size > TEXT_BYTES_MAX {
-            return Err(unreadable(format!(
-                "is {size} bytes long; at most {TEXT_BYTES_MAX} are read"
-            )));
+            return Err(unreadable(format!("is {size} bytes long; at most {TEXT_BYTES_MAX} are read")));
         }
-        let bytes =
-            std::fs::read(path).map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+        let bytes = std::fs::read(path).map_err(|error| unreadable(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            unreadable(format!(
-                "is not UTF-8: first bad byte at offset {}",
-                error.utf8_error().valid_up_to()
-            ))
+            unreadable(format!("is not UTF-8: first bad byte at offset {}", error.utf8_error().valid_up_to()))
         })?;
         let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self {
-            name,
-            directory,
-            text,
-        })
+        Ok(Self { name, directory, text })
     }
 
     /// The name that errors show.
@@ -75,22 +59,9 @@ impl SourceText {
     /// Line and column (characters) of a byte offset, both from 1.
     pub(super) fn position(&self, offset: usize) -> (u32, u32) {
         let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before
-            .bytes()
-            .filter(|&byte| byte == b'\n')
-            .count()
-            .saturating_add(1);
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or("")
-            .chars()
-            .count()
-            .saturating_add(1);
+        let line = before.bytes().filter(|&byte| byte == b'\n').count().saturating_add(1);
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count().saturating_add(1);
         // A text is at most TEXT_BYTES_MAX long, so neither number is ever cut.
-        (
-            u32::try_from(line).unwrap_or(u32::MAX),
-            u32::try_from(column).unwrap_or(u32::MAX),
-        )
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 }

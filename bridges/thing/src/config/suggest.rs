@@ -15,9 +15,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .filter(|candidate| candidate.chars().count() <= WORD_CHARS_MAX)
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= allowance && *distance < candidate.chars().count()
-        })
+        .filter(|(distance, candidate)| *distance <= allowance && *distance < candidate.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -35,9 +33,7 @@ fn distance(a: &str, b: &str) -> usize {
             let cell = |cells: &[usize], at: usize| cells.get(at).copied().unwrap_or(usize::MAX);
             let next = column.saturating_add(1);
             let mut best = cell(&last, column).saturating_add(usize::from(ca != cb));
-            best = best
-                .min(cell(&last, next).saturating_add(1))
-                .min(cell(&current, column).saturating_add(1));
+            best = best.min(cell(&last, next).saturating_add(1)).min(cell(&current, column).saturating_add(1));
             if previous_a == Some(cb) && previous_b == Some(ca) {
                 best = best.min(cell(&before_last, column.saturating_sub(1)).saturating_add(1));
             }

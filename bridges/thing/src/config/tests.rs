@@ -86,11 +86,7 @@ struct Name(String);
 impl TryFrom<String> for Name {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        if text.contains('/') {
-            Err("a node name has no slash".to_owned())
-        } else {
-            Ok(Self(text))
-        }
+        if text.contains('/') { Err("a node name has no slash".to_owned()) } else { Ok(Self(text)) }
     }
 }
 
@@ -144,22 +140,14 @@ fn an_unknown_key_with_no_near_one_lists_the_known_ones() {
 
 #[test]
 fn a_missing_table_is_a_missing_key() {
-    assert_eq!(
-        lines_of(""),
-        ["torg.toml:1:1: broker: missing key; expected a table"]
-    );
+    assert_eq!(lines_of(""), ["torg.toml:1:1: broker: missing key; expected a table"]);
 }
 
 #[test]
 fn limits_hold_at_below_and_above() {
-    for (value, fits) in [
-        ("0", false),
-        ("1", true),
-        ("100", true),
-        ("101", false),
-        ("-1", false),
-        ("99999999999999999999", false),
-    ] {
+    for (value, fits) in
+        [("0", false), ("1", true), ("100", true), ("101", false), ("-1", false), ("99999999999999999999", false)]
+    {
         let found = lines_of(&format!("[broker]\ndomain = \"a\"\nsessions = {value}\n"));
         assert_eq!(found.is_empty(), fits, "{value}: {found:?}");
         if !fits {
@@ -171,17 +159,9 @@ fn limits_hold_at_below_and_above() {
             );
         }
     }
-    for (value, fits) in [
-        ("[]", false),
-        ("[\"a\"]", true),
-        ("[\"a\", \"b\"]", true),
-        ("[\"a\", \"b\", \"c\"]", false),
-    ] {
-        assert_eq!(
-            lines_of(&format!("[broker]\ndomain = \"a\"\nlisten = {value}\n")).is_empty(),
-            fits,
-            "{value}"
-        );
+    for (value, fits) in [("[]", false), ("[\"a\"]", true), ("[\"a\", \"b\"]", true), ("[\"a\", \"b\", \"c\"]", false)]
+    {
+        assert_eq!(lines_of(&format!("[broker]\ndomain = \"a\"\nlisten = {value}\n")).is_empty(), fits, "{value}");
     }
 }
 
@@ -221,9 +201,7 @@ fn of_several_shapes_the_one_meant_tells_its_mistakes() {
     );
     assert_eq!(
         lines_of("[broker]\ndomain = \"a\"\nport = \"x\"\n"),
-        [
-            "torg.toml:3:8: broker.port: wrong type: found \"x\", expected an integer from 0 to 65535 or a table"
-        ]
+        ["torg.toml:3:8: broker.port: wrong type: found \"x\", expected an integer from 0 to 65535 or a table"]
     );
 }
 
@@ -231,9 +209,7 @@ fn of_several_shapes_the_one_meant_tells_its_mistakes() {
 fn values_of_a_map_are_checked_too() {
     assert_eq!(
         lines_of("[broker]\ndomain = \"a\"\n[labels]\n\"Voltage L1\" = 256\n"),
-        [
-            "torg.toml:4:16: labels.\"Voltage L1\": out of range: found 256, expected an integer from 0 to 255"
-        ]
+        ["torg.toml:4:16: labels.\"Voltage L1\": out of range: found 256, expected an integer from 0 to 255"]
     );
 }
 
@@ -276,32 +252,17 @@ fn a_section_is_checked_with_the_places_of_the_whole_text() {
     let document = Document::parse(&source).unwrap();
     let paths = [PathBuf::from("profiles")];
     let site: Site = document.check().unwrap();
-    assert_eq!(
-        (site.bridge[1].kind.as_str(), site.bridge[1].name.as_str()),
-        ("modbus", "roof")
-    );
+    assert_eq!((site.bridge[1].kind.as_str(), site.bridge[1].name.as_str()), ("modbus", "roof"));
 
-    let first = document
-        .section("bridge[0]", "plant", &["kind", "name"], &paths)
-        .unwrap();
+    let first = document.section("bridge[0]", "plant", &["kind", "name"], &paths).unwrap();
     let parsed: Modbus = first.parse().unwrap();
-    assert_eq!(
-        (parsed.line[0].tcp.as_str(), parsed.line[0].device[0].unit),
-        ("127.0.0.1:502", 7)
-    );
+    assert_eq!((parsed.line[0].tcp.as_str(), parsed.line[0].device[0].unit), ("127.0.0.1:502", 7));
     assert_eq!(parsed.line[0].device[0].node.0, "meter-7");
     assert_eq!(first.name(), "plant");
     assert_eq!(first.profile_paths(), paths);
 
-    let second = document
-        .section("bridge[1]", "roof", &["kind", "name"], &paths)
-        .unwrap();
-    let errors: Vec<String> = second
-        .parse::<Modbus>()
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let second = document.section("bridge[1]", "roof", &["kind", "name"], &paths).unwrap();
+    let errors: Vec<String> = second.parse::<Modbus>().unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(
         errors,
         [
@@ -313,33 +274,18 @@ fn a_section_is_checked_with_the_places_of_the_whole_text() {
 
 #[test]
 fn a_text_that_checks_itself_is_told_with_its_place() {
-    let source = SourceText::new(
-        "torg.toml",
-        TWO_BRIDGES.replace("300", "3").replace("tpc", "tcp"),
-    );
+    let source = SourceText::new("torg.toml", TWO_BRIDGES.replace("300", "3").replace("tpc", "tcp"));
     let document = Document::parse(&source).unwrap();
-    let section = document
-        .section("bridge[1]", "roof", &["kind", "name"], &[])
-        .unwrap();
-    let errors: Vec<String> = section
-        .parse::<Modbus>()
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(
-        errors,
-        ["torg.toml:19:8: bridge[1].line[1].device[0].node: a node name has no slash"]
-    );
+    let section = document.section("bridge[1]", "roof", &["kind", "name"], &[]).unwrap();
+    let errors: Vec<String> = section.parse::<Modbus>().unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(errors, ["torg.toml:19:8: bridge[1].line[1].device[0].node: a node name has no slash"]);
 }
 
 #[test]
 fn later_checks_point_at_the_key_or_the_table_around_it() {
     let source = SourceText::new("torg.toml", TWO_BRIDGES);
     let document = Document::parse(&source).unwrap();
-    let section = document
-        .section("bridge[1]", "roof", &["kind", "name"], &[])
-        .unwrap();
+    let section = document.section("bridge[1]", "roof", &["kind", "name"], &[]).unwrap();
     let place = |error: ConfigError| (error.line, error.column, error.key.into_string());
     assert_eq!(
         place(section.error_at("line[1].device[0].unit", "taken")),
@@ -349,14 +295,8 @@ fn later_checks_point_at_the_key_or_the_table_around_it() {
         place(section.error_at("line[1].device[0].profile", "x")),
         (18, 1, "bridge[1].line[1].device[0].profile".to_owned())
     );
-    assert_eq!(
-        place(document.error_at("broker", "x")),
-        (1, 2, "broker".to_owned())
-    );
-    assert_eq!(
-        place(document.error_at("broker.listen", "x")),
-        (1, 2, "broker.listen".to_owned())
-    );
+    assert_eq!(place(document.error_at("broker", "x")), (1, 2, "broker".to_owned()));
+    assert_eq!(place(document.error_at("broker.listen", "x")), (1, 2, "broker.listen".to_owned()));
     assert_eq!(place(document.error_at("", "x")), (1, 1, String::new()));
     let error = document.unknown_at("bridge[0].kind", "no such bridge", ["modbuss", "mbus"]);
     assert_eq!(
@@ -376,26 +316,14 @@ fn a_path_in_odd_characters_survives_its_notation() {
 
 #[test]
 fn columns_count_characters_not_bytes() {
-    assert_eq!(
-        errors_of("[broker]\ndomain = \"a\"\nport = { \"åäö\" = 1, low = 1, high = 2 }\n")[0]
-            .column,
-        10
-    );
-    assert_eq!(
-        errors_of("[broker]\ndomain = \"a\"\nlisten = [\"åäö\", 1]\n")[0].column,
-        18
-    );
+    assert_eq!(errors_of("[broker]\ndomain = \"a\"\nport = { \"åäö\" = 1, low = 1, high = 2 }\n")[0].column, 10);
+    assert_eq!(errors_of("[broker]\ndomain = \"a\"\nlisten = [\"åäö\", 1]\n")[0].column, 18);
 }
 
 #[test]
 fn an_unreadable_file_is_named() {
     let error = SourceText::read(std::path::Path::new("/nonexistent/torg.toml")).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("/nonexistent/torg.toml: cannot be read: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("/nonexistent/torg.toml: cannot be read: "), "{error}");
     assert_eq!(error.line, 0);
 }
 

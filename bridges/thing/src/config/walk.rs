@@ -36,24 +36,14 @@ impl<'s> Walk<'s> {
         table: &DeTable<'_>,
         ignored: &[&str],
     ) -> Vec<ConfigError> {
-        let mut walk = Self {
-            source,
-            root,
-            path: path.clone(),
-            errors: Vec::new(),
-        };
+        let mut walk = Self { source, root, path: path.clone(), errors: Vec::new() };
         walk.object(resolve(root, root), table, at, ignored);
         walk.errors
     }
 
     fn value(&mut self, schema: &'s Value, value: &DeValue<'_>, at: Range<usize>) {
         let schema = resolve(self.root, schema);
-        for part in schema
-            .get("allOf")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             self.value(part, value, at.clone());
         }
         if let Some(set) = closed_set(self.root, schema) {
@@ -73,11 +63,7 @@ impl<'s> Walk<'s> {
         let words = set.iter().filter_map(|allowed| allowed.as_str());
         let suggestion = value.as_str().and_then(|found| nearest(found, words));
         let wrong_type = !set.iter().any(|allowed| same_kind(allowed, value));
-        let problem = if wrong_type {
-            Problem::WrongType
-        } else {
-            Problem::UnknownValue
-        };
+        let problem = if wrong_type { Problem::WrongType } else { Problem::UnknownValue };
         let error = self.error(problem, at).suggest(suggestion);
         let error = error.allowed(join_or(set.iter().map(|allowed| allowed.to_string())));
         self.found(error, value);
@@ -102,8 +88,7 @@ impl<'s> Walk<'s> {
         attempts.retain(|(branch, _)| {
             let branch = resolve(root, branch);
             let fits = types(branch);
-            (fits.is_empty() || fits.iter().any(|name| is_type(name, value)))
-                && tag_matches(root, branch, value)
+            (fits.is_empty() || fits.iter().any(|name| is_type(name, value))) && tag_matches(root, branch, value)
         });
         if let Some((_, errors)) = attempts.into_iter().min_by_key(|(_, errors)| errors.len()) {
             self.errors.extend(errors);
@@ -122,17 +107,12 @@ impl<'s> Walk<'s> {
         let Some(tag) = list.iter().find_map(|branch| tag_of(self.root, branch)) else {
             return false;
         };
-        let allowed: Vec<&Value> = list
-            .iter()
-            .filter_map(|branch| property(self.root, branch, tag)?.get("const"))
-            .collect();
+        let allowed: Vec<&Value> =
+            list.iter().filter_map(|branch| property(self.root, branch, tag)?.get("const")).collect();
         let Some((key, found)) = table.get_key_value(tag) else {
             return false;
         };
-        if allowed
-            .iter()
-            .any(|allowed| equal(allowed, found.get_ref()))
-        {
+        if allowed.iter().any(|allowed| equal(allowed, found.get_ref())) {
             return false;
         }
         self.path.push(Step::Key(key.get_ref().to_string()));
@@ -144,9 +124,7 @@ impl<'s> Walk<'s> {
     fn typed(&mut self, schema: &'s Value, value: &DeValue<'_>, at: Range<usize>) {
         let allowed = types(schema);
         if !allowed.is_empty() && !allowed.iter().any(|name| is_type(name, value)) {
-            let error = self
-                .error(Problem::WrongType, at)
-                .allowed(describe(self.root, schema));
+            let error = self.error(Problem::WrongType, at).allowed(describe(self.root, schema));
             return self.found(error, value);
         }
         let in_range = match value {
@@ -157,58 +135,29 @@ impl<'s> Walk<'s> {
                 return;
             }
             DeValue::String(text) => {
-                return self.length(
-                    schema,
-                    "minLength",
-                    "maxLength",
-                    text.chars().count(),
-                    "characters",
-                    at,
-                );
+                return self.length(schema, "minLength", "maxLength", text.chars().count(), "characters", at);
             }
             DeValue::Integer(number) if allowed.contains(&"integer") => {
                 let (low, high) = integer_limits(schema);
-                i128::from_str_radix(number.as_str(), number.radix())
-                    .is_ok_and(|n| (low..=high).contains(&n))
+                i128::from_str_radix(number.as_str(), number.radix()).is_ok_and(|n| (low..=high).contains(&n))
             }
             DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
                 .is_ok_and(|n| n.to_string().parse().is_ok_and(|n| number_fits(schema, n))),
-            DeValue::Float(number) => number
-                .as_str()
-                .parse()
-                .is_ok_and(|n| number_fits(schema, n)),
+            DeValue::Float(number) => number.as_str().parse().is_ok_and(|n| number_fits(schema, n)),
             DeValue::Boolean(_) | DeValue::Datetime(_) => true,
         };
         if !in_range {
-            let error = self
-                .error(Problem::OutOfRange, at)
-                .allowed(describe(self.root, schema));
+            let error = self.error(Problem::OutOfRange, at).allowed(describe(self.root, schema));
             self.found(error, value);
         }
     }
 
-    fn length(
-        &mut self,
-        schema: &Value,
-        low: &str,
-        high: &str,
-        length: usize,
-        what: &str,
-        at: Range<usize>,
-    ) {
-        let limit = |key: &str| {
-            schema
-                .get(key)
-                .and_then(Value::as_u64)
-                .and_then(|n| usize::try_from(n).ok())
-        };
+    fn length(&mut self, schema: &Value, low: &str, high: &str, length: usize, what: &str, at: Range<usize>) {
+        let limit = |key: &str| schema.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
         let (low, high) = (limit(low).unwrap_or(0), limit(high).unwrap_or(usize::MAX));
         if length < low || length > high {
-            let allowed = if high == usize::MAX {
-                format!("at least {low} {what}")
-            } else {
-                format!("{low} to {high} {what}")
-            };
+            let allowed =
+                if high == usize::MAX { format!("at least {low} {what}") } else { format!("{low} to {high} {what}") };
             let mut error = self.error(Problem::OutOfRange, at).allowed(allowed);
             error.found = Some(format!("{length} {what}").into());
             self.errors.push(error);
@@ -218,9 +167,7 @@ impl<'s> Walk<'s> {
     fn items(&mut self, schema: &'s Value, items: &DeArray<'_>) {
         let fixed = schema.get("prefixItems").and_then(Value::as_array);
         for (index, item) in items.iter().enumerate() {
-            let schema = fixed
-                .and_then(|list| list.get(index))
-                .or_else(|| schema.get("items"));
+            let schema = fixed.and_then(|list| list.get(index)).or_else(|| schema.get("items"));
             let Some(schema) = schema else { continue };
             self.path.push(Step::Index(index));
             self.value(schema, item.get_ref(), item.span());
@@ -228,20 +175,9 @@ impl<'s> Walk<'s> {
         }
     }
 
-    fn object(
-        &mut self,
-        schema: &'s Value,
-        table: &DeTable<'_>,
-        at: Range<usize>,
-        ignored: &[&str],
-    ) {
+    fn object(&mut self, schema: &'s Value, table: &DeTable<'_>, at: Range<usize>, ignored: &[&str]) {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let known = || {
-            properties
-                .into_iter()
-                .flat_map(|map| map.keys())
-                .map(String::as_str)
-        };
+        let known = || properties.into_iter().flat_map(|map| map.keys()).map(String::as_str);
         let rest = schema.get("additionalProperties");
         let mut meant: Vec<&str> = Vec::new();
         for (key, value) in table {
@@ -253,15 +189,11 @@ impl<'s> Walk<'s> {
             match (properties.and_then(|map| map.get(name)), rest) {
                 (Some(property), _) => self.value(property, value.get_ref(), place(key, value)),
                 (None, Some(Value::Bool(false))) => {
-                    let suggestion =
-                        nearest(name, known().filter(|known| !table.contains_key(*known)));
+                    let suggestion = nearest(name, known().filter(|known| !table.contains_key(*known)));
                     meant.extend(suggestion);
-                    let mut error = self
-                        .error(Problem::UnknownKey, key.span())
-                        .suggest(suggestion);
+                    let mut error = self.error(Problem::UnknownKey, key.span()).suggest(suggestion);
                     if suggestion.is_none() {
-                        error = error
-                            .allowed(format!("one of {}", known().collect::<Vec<_>>().join(", ")));
+                        error = error.allowed(format!("one of {}", known().collect::<Vec<_>>().join(", ")));
                     }
                     self.errors.push(error);
                 }
@@ -270,13 +202,7 @@ impl<'s> Walk<'s> {
             }
             self.path.pop();
         }
-        for name in schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
+        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             // A required key that was merely mistyped is already reported, with the suggestion.
             if table.contains_key(name) || meant.contains(&name) || ignored.contains(&name) {
                 continue;
@@ -292,12 +218,7 @@ impl<'s> Walk<'s> {
     }
 
     fn error(&self, problem: Problem, at: Range<usize>) -> ConfigError {
-        ConfigError::new(
-            self.source.name(),
-            self.source.position(at.start),
-            self.path.to_string(),
-            problem,
-        )
+        ConfigError::new(self.source.name(), self.source.position(at.start), self.path.to_string(), problem)
     }
 
     fn found(&mut self, mut error: ConfigError, value: &DeValue<'_>) {
@@ -317,19 +238,13 @@ fn place(key: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>)
 }
 
 fn property<'s>(root: &'s Value, branch: &'s Value, name: &str) -> Option<&'s Value> {
-    Some(resolve(
-        root,
-        resolve(root, branch).get("properties")?.get(name)?,
-    ))
+    Some(resolve(root, resolve(root, branch).get("properties")?.get(name)?))
 }
 
 /// The key that tells the alternatives of a tagged enumeration apart: the property with a `const`.
 fn tag_of<'s>(root: &'s Value, branch: &'s Value) -> Option<&'s str> {
     let properties = resolve(root, branch).get("properties")?.as_object()?;
-    properties
-        .iter()
-        .find(|(_, schema)| resolve(root, schema).get("const").is_some())
-        .map(|(name, _)| name.as_str())
+    properties.iter().find(|(_, schema)| resolve(root, schema).get("const").is_some()).map(|(name, _)| name.as_str())
 }
 
 /// Whether the branch has no tag, or the table carries the branch's tag.
@@ -340,9 +255,7 @@ fn tag_matches(root: &Value, branch: &Value, value: &DeValue<'_>) -> bool {
     let Some(found) = table.get(tag) else {
         return true;
     };
-    property(root, branch, tag)
-        .and_then(|schema| schema.get("const"))
-        .is_some_and(|only| equal(only, found.get_ref()))
+    property(root, branch, tag).and_then(|schema| schema.get("const")).is_some_and(|only| equal(only, found.get_ref()))
 }
 
 fn is_type(name: &str, value: &DeValue<'_>) -> bool {
