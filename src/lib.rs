@@ -1,1 +1,8 @@
 //! The Torg appliance: where bridges and broker meet.
+//!
+//! Bridges know devices, the broker knows identities; this crate puts a concentrator between them, reads the
+//! configuration, and is the command `torg`.
+
+pub mod app;
+pub mod cli;
+pub mod telemetry;

@@ -1,0 +1,5 @@
+//! The running appliance: builds its parts in order, spawns them, drains them in reverse.
+
+pub mod backoff;
+pub mod lock;
+pub mod notify;

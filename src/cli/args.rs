@@ -1,0 +1,401 @@
+//! The command line of `torg`: what can be typed, with an example in every help text.
+//!
+//! Names here are a contract with tooling outside this repository: they are extended, never renamed.
+//! This file says what a command line looks like; what the commands do is in the files beside it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Brings field buses into XMPP: every device a node that its owner shares with whom he likes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "torg",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "First steps:\n  \
+        torg demo                                 See it work, with simulated meters\n  \
+        torg config sample > torg.toml            Start a configuration of your own\n  \
+        torg check --config torg.toml             Find every mistake in it before it matters\n  \
+        torg account add anna@site.example        Create an account (asks for the password)\n  \
+        torg run --config torg.toml               Run the appliance\n\n\
+        Exit codes: 0 done, 1 it failed (the message says who is to blame), 2 wrong usage."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the appliance until SIGTERM; SIGHUP reloads the configuration
+    #[command(after_help = "READY is printed on standard output, and told to systemd, once every listener is bound \
+        and every bridge is started. SIGTERM finishes what is under way and ends within 20 s. SIGHUP reads the \
+        configuration again and restarts only the lines that changed.\n\n\
+        Example:\n  torg run --config /etc/torg/torg.toml")]
+    Run(Run),
+    /// Check a configuration without running it: all errors at once, each with line, key and suggestion
+    #[command(after_help = "Example:\n  torg check --config torg.toml\n  torg check --config torg.toml --json")]
+    Check(Check),
+    /// Show it working: simulated meters, broker, concentrator and a foreign client on this machine
+    #[command(after_help = "Everything runs on the loopback interface on free ports, so it disturbs nothing.\n\n\
+        Example:\n  torg demo                      Stay up and refresh the readings until Ctrl-C\n  \
+        torg demo --once --json        One readout as JSON; exit code 0 only if every node was read")]
+    Demo(Demo),
+    /// Accounts of the broker's domain (works with the appliance running or stopped)
+    #[command(subcommand)]
+    Account(Account),
+    /// Nodes of a concentrator, over XMPP as any client sees them
+    #[command(subcommand)]
+    Node(Node),
+    /// Device profiles: what registers mean
+    #[command(subcommand)]
+    Profile(Profile),
+    /// The configuration file itself: a commented sample, and its JSON Schema for editors
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the version
+    Version,
+}
+
+/// Which configuration to use.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigFile {
+    /// Configuration file; conf.d/*.toml beside it is added to it
+    #[arg(long, value_name = "FILE", default_value = "torg.toml")]
+    pub config: PathBuf,
+}
+
+/// `torg run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Which configuration to run.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// After READY, print one line `ADDRESS KIND HOST:PORT` for every bound listener
+    #[arg(long)]
+    pub print_addresses: bool,
+}
+
+/// `torg check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Which configuration to check.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print the errors as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `torg demo`.
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// Read every node once, print, and end; the exit code is 0 only if every node was read
+    #[arg(long)]
+    pub once: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Keep configuration, store, certificates and passwords in DIR [default: a directory that is removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `torg account`.
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// Create an account
+    #[command(after_help = "The password is asked for without echo, or read from the first line of standard input.\n\n\
+        Example:\n  torg account add anna@site.example\n  \
+        pass show anna | torg account add anna@site.example --password-stdin")]
+    Add(AccountPassword),
+    /// List the accounts
+    #[command(after_help = "Example:\n  torg account list --json")]
+    List(AccountList),
+    /// Remove an account; its open sessions end when they next log in
+    #[command(after_help = "Example:\n  torg account remove anna@site.example")]
+    Remove(AccountName),
+    /// Set a new password
+    #[command(after_help = "Example:\n  torg account passwd anna@site.example")]
+    Passwd(AccountPassword),
+}
+
+/// An account and where its password comes from.
+#[derive(Args, Debug)]
+pub struct AccountPassword {
+    /// Account address, such as anna@site.example
+    #[arg(value_name = "JID")]
+    pub jid: String,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// An account.
+#[derive(Args, Debug)]
+pub struct AccountName {
+    /// Account address, such as anna@site.example
+    #[arg(value_name = "JID")]
+    pub jid: String,
+    /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `torg account list`.
+#[derive(Args, Debug)]
+pub struct AccountList {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `torg node`.
+#[derive(Debug, Subcommand)]
+pub enum Node {
+    /// List the nodes of the concentrator
+    #[command(after_help = "Example:\n  torg node ls --as anna@site.example --password-stdin < password\n  \
+        torg node ls --as anna@site.example --server 127.0.0.1:5222 --ca ca.pem --json")]
+    Ls(NodeLs),
+    /// Read fields of nodes
+    #[command(after_help = "Without NODE every node is read; without --field every field.\n\n\
+        Example:\n  torg node read --as anna@site.example meter-7\n  \
+        torg node read --as anna@site.example meter-7 --field \"Voltage L1\" --category momentary --json")]
+    Read(NodeRead),
+    /// Set control parameters of one node
+    #[command(after_help = "A value out of the parameter's range is refused before anything reaches the bus.\n\n\
+        Example:\n  torg node set --as anna@site.example relay-1 \"Relay 1=true\" \"Relay 2=false\"")]
+    Set(NodeSet),
+    /// Follow the fields of nodes until Ctrl-C
+    #[command(after_help = "Example:\n  torg node watch --as anna@site.example meter-7 --every 5\n  \
+        torg node watch --as anna@site.example --json")]
+    Watch(NodeWatch),
+}
+
+/// How to reach the concentrator, and as whom.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    /// Account to log in with
+    #[arg(long = "as", value_name = "JID")]
+    pub jid: String,
+    /// Read the password from the first line of standard input [default: ask for it]
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Connect here instead of to the account's domain on port 5222
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<String>,
+    /// The server speaks TLS from the first byte (usually port 5223)
+    #[arg(long)]
+    pub direct_tls: bool,
+    /// Trust the certificate authority in this PEM file [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Address of the concentrator [default: the one the server or the roster shows]
+    #[arg(long = "jid", value_name = "CONCENTRATOR")]
+    pub concentrator: Option<String>,
+    /// Give up after this many seconds without an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Narrows a node's id when it is not unique.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// Data source of the node, when several sources hold its id
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Partition of the node
+    #[arg(long, value_name = "PARTITION")]
+    pub partition: Option<String>,
+}
+
+/// Which fields are wanted.
+#[derive(Args, Clone, Debug)]
+pub struct Wanted {
+    /// Only this field (may be repeated)
+    #[arg(long = "field", value_name = "NAME")]
+    pub fields: Vec<String>,
+    /// Only this category: momentary, identity, status, computed, peak or historical (may be repeated)
+    #[arg(long = "category", value_name = "CATEGORY")]
+    pub categories: Vec<String>,
+}
+
+/// `torg node ls`.
+#[derive(Args, Debug)]
+pub struct NodeLs {
+    /// Only this data source
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// How to reach the concentrator.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `torg node read`.
+#[derive(Args, Debug)]
+pub struct NodeRead {
+    /// Nodes to read [default: all]
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// Where the nodes are.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to read.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// How to reach the concentrator.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `torg node set`.
+#[derive(Args, Debug)]
+pub struct NodeSet {
+    /// Node to control
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    /// Parameters and their new values
+    #[arg(value_name = "NAME=VALUE", required = true, value_parser = assignment)]
+    pub values: Vec<(String, String)>,
+    /// Where the node is.
+    #[command(flatten)]
+    pub place: Place,
+    /// How to reach the concentrator.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `torg node watch`.
+#[derive(Args, Debug)]
+pub struct NodeWatch {
+    /// Nodes to follow [default: all]
+    #[arg(value_name = "NODE")]
+    pub nodes: Vec<String>,
+    /// Ask for new values at least this often
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub every: u64,
+    /// End after this many updates of all nodes [default: go on until Ctrl-C]
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Where the nodes are.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to follow.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// How to reach the concentrator.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `torg profile`.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// Check profiles: all errors with file, line, key and suggestion
+    #[command(after_help = "Example:\n  torg profile check my-meter.toml")]
+    Check(ProfileFiles),
+    /// Run the test vectors inside profiles
+    #[command(after_help = "Example:\n  torg profile test my-meter.toml")]
+    Test(ProfileFiles),
+    /// Write what profiles say as a page for people
+    #[command(after_help = "Without FILE the shipped profiles are listed; an id such as eastron.sdm630 names a shipped one.\n\n\
+        Example:\n  torg profile doc eastron.sdm630")]
+    Doc(ProfileDoc),
+    /// Print the JSON Schema of profiles, for completion and checks in an editor
+    #[command(after_help = "Example:\n  torg profile schema > torg-profile.schema.json")]
+    Schema,
+}
+
+/// Profile files.
+#[derive(Args, Debug)]
+pub struct ProfileFiles {
+    /// Profile files (or ids of shipped profiles)
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `torg profile doc`.
+#[derive(Args, Debug)]
+pub struct ProfileDoc {
+    /// Profile files (or ids of shipped profiles) [default: list the shipped ones]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `torg config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a commented sample configuration
+    #[command(after_help = "Example:\n  torg config sample > torg.toml")]
+    Sample,
+    /// Print the JSON Schema of the configuration file, for completion and checks in an editor
+    #[command(after_help = "Example:\n  torg config schema > torg.schema.json")]
+    Schema,
+}
+
+/// Splits `NAME=VALUE` at the first equals sign; the name must not be empty.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        Some(_) => Err("the name before = is empty".to_owned()),
+        None => Err("write NAME=VALUE, such as \"Relay 1=true\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn visit(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+            for child in command.get_subcommands().filter(|child| !["help", "version"].contains(&child.get_name())) {
+                let path = format!("{path} {}", child.get_name());
+                let leaf = !child.has_subcommands();
+                let help = child.get_after_help().map(ToString::to_string).unwrap_or_default();
+                if leaf && !help.contains(&format!("{path}")) {
+                    without.push(path.clone());
+                }
+                visit(child, &path, without);
+            }
+        }
+        let mut without = Vec::new();
+        visit(&Arguments::command(), "torg", &mut without);
+        assert_eq!(without, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_assignment_splits_at_its_first_equals_sign() {
+        assert_eq!(assignment("Text=a=b"), Ok(("Text".to_owned(), "a=b".to_owned())));
+    }
+
+    #[test]
+    fn an_assignment_needs_a_name_and_an_equals_sign() {
+        assert!(assignment("=1").is_err());
+        assert!(assignment("Relay 1").is_err());
+    }
+}
