@@ -166,7 +166,12 @@ fn abb_banks(banks: &mut Banks, house: &House) {
     banks.set_words(Table::Holding, 0x5B3A, &[960, 960, 960, 960]);
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::as_conversions, reason = "a meter's float register holds what a float holds")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::as_conversions,
+    reason = "a meter's float register holds what a float holds"
+)]
 fn float(value: u64, divisor: f64) -> f32 {
     (value as f64 / divisor) as f32
 }

@@ -67,7 +67,9 @@ impl Framing {
 }
 
 fn cut_rtu(bytes: &[u8]) -> Cut {
-    let counted = |header: usize| bytes.get(header.saturating_sub(1)).map(|count| header.saturating_add(usize::from(*count)).saturating_add(2));
+    let counted = |header: usize| {
+        bytes.get(header.saturating_sub(1)).map(|count| header.saturating_add(usize::from(*count)).saturating_add(2))
+    };
     let length = match bytes {
         [_, 1..=6, ..] => Some(8),
         [_, 7 | 11 | 12 | 17, ..] => Some(4),

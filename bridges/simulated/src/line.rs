@@ -92,7 +92,9 @@ pub async fn serve<S>(stream: S, simulation: &Simulation) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    Line { stream, started: Instant::now(), input: Vec::new(), outbox: Outbox::default(), held_back: None }.run(simulation).await
+    Line { stream, started: Instant::now(), input: Vec::new(), outbox: Outbox::default(), held_back: None }
+        .run(simulation)
+        .await
 }
 
 struct Line<S> {
@@ -167,7 +169,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         let Simulation { rack, framing, timing, script } = simulation;
         let now = Instant::now();
         trace!(unit = asked.unit, pdu = ?asked.pdu, "Device was asked.");
-        let Some(answer) = rack.answer(asked.unit, &asked.pdu, now.duration_since(self.started), framing.is_rtu()) else {
+        let Some(answer) = rack.answer(asked.unit, &asked.pdu, now.duration_since(self.started), framing.is_rtu())
+        else {
             return;
         };
         let mut unit = asked.unit;

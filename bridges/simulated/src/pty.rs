@@ -1,20 +1,26 @@
 //! A pseudo terminal as a serial line: the simulator holds one end, a program opens the other by its path.
 //!
 //! A pty has no baud rate and no parity: timing must come from [`crate::Timing`].
+//!
+//! # Why
+//!
+//! The controller's descriptor is registered with the runtime as if it were a pipe: the same read, write and readiness calls,
+//! and the only registration of a foreign descriptor that tokio offers without `unsafe`.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::unix::pipe;
 
 /// Both ends of a virtual serial line.
 #[derive(Debug)]
@@ -43,7 +49,10 @@ impl PtyPair {
         tcsetattr(&keeper, OptionalActions::Now, &terminal)?;
         let flags = rustix::fs::fcntl_getfl(&controller)?;
         rustix::fs::fcntl_setfl(&controller, flags | OFlags::NONBLOCK)?;
-        Ok(Self { device: PtyDevice { end: AsyncFd::register(controller)?, _keeper: keeper }, path })
+        let controller = File::from(controller);
+        let writer = pipe::Sender::from_file_unchecked(controller.try_clone()?)?;
+        let reader = pipe::Receiver::from_file_unchecked(controller)?;
+        Ok(Self { device: PtyDevice { reader, writer, _keeper: keeper }, path })
     }
 
     /// The path as text, for a configuration file.
@@ -55,35 +64,24 @@ impl PtyPair {
 /// The device's end of a [`PtyPair`].
 #[derive(Debug)]
 pub struct PtyDevice {
-    end: AsyncFd<OwnedFd>,
+    reader: pipe::Receiver,
+    writer: pipe::Sender,
     _keeper: OwnedFd,
 }
 
 impl AsyncRead for PtyDevice {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut ready = ready!(self.end.poll_read_ready(cx))?;
-            let read = ready.try_io(|end| Ok(rustix::io::read(end.get_ref(), buf.initialize_unfilled())?));
-            if let Ok(read) = read {
-                buf.advance(read?);
-                return Poll::Ready(Ok(()));
-            }
-        }
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.reader).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for PtyDevice {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        loop {
-            let mut ready = ready!(self.end.poll_write_ready(cx))?;
-            if let Ok(written) = ready.try_io(|end| Ok(rustix::io::write(end.get_ref(), bytes)?)) {
-                return Poll::Ready(written);
-            }
-        }
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write(cx, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

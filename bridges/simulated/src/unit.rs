@@ -196,7 +196,9 @@ impl Unit {
                     return Err(ILLEGAL_VALUE);
                 }
                 self.banks.bits(Table::Coil, address, count).ok_or(ILLEGAL_ADDRESS)?;
-                for (offset, bit) in (0..count).zip(values.iter().flat_map(|byte| (0..8).map(move |n| byte >> n & 1 == 1))) {
+                for (offset, bit) in
+                    (0..count).zip(values.iter().flat_map(|byte| (0..8).map(move |n| byte >> n & 1 == 1)))
+                {
                     self.banks.set_bit(Table::Coil, address.saturating_add(offset), bit);
                 }
                 Ok(vec![15, *a0, *a1, *n0, *n1])
@@ -268,10 +270,11 @@ mod tests {
     use super::*;
 
     fn unit() -> Unit {
-        Unit::new()
-            .words(Table::Holding, 10, &[1, 2, 3])
-            .words(Table::Input, 0, &[0x4366, 0x199A])
-            .bits(Table::Coil, 0, &[true, false, true, true, false, false, false, false, true])
+        Unit::new().words(Table::Holding, 10, &[1, 2, 3]).words(Table::Input, 0, &[0x4366, 0x199A]).bits(
+            Table::Coil,
+            0,
+            &[true, false, true, true, false, false, false, false, true],
+        )
     }
 
     fn ask(unit: &mut Unit, request: &[u8]) -> Vec<u8> {
