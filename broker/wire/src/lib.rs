@@ -1,1 +1,7 @@
 //! XMPP syntax without input or output: framing, XML, addresses, stanzas, streams, SASL, payloads.
+
+pub mod jid;
+pub mod ns;
+pub mod stanza;
+pub mod stream_error;
+pub mod xml;

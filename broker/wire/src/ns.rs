@@ -1,0 +1,140 @@
+//! The XML namespaces Torg speaks, and the table that turns a received name into a shared one.
+//! Payload modules may keep their own constants; only names listed in [`well_known`] cost no allocation when parsed.
+
+/// Stanzas between a client and its server (RFC 6120 §4.8.2).
+pub const CLIENT: &str = "jabber:client";
+/// Stanzas between servers (RFC 6120 §4.8.2).
+pub const SERVER: &str = "jabber:server";
+/// Stanzas between a component and its server (XEP-0114).
+pub const COMPONENT: &str = "jabber:component:accept";
+/// The stream element, its features and its errors (RFC 6120 §4.8.1).
+pub const STREAMS: &str = "http://etherx.jabber.org/streams";
+/// Conditions of stream errors (RFC 6120 §4.9.2).
+pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Conditions of stanza errors (RFC 6120 §8.3.2).
+pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// STARTTLS negotiation (RFC 6120 §5).
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// SASL negotiation (RFC 6120 §6).
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// SASL channel-binding types a server supports (XEP-0440).
+pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// Resource binding (RFC 6120 §7).
+pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// The session request old clients still send (RFC 3921 §3).
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// Roster (RFC 6121 §2).
+pub const ROSTER: &str = "jabber:iq:roster";
+/// Roster versioning feature (RFC 6121 §2.6).
+pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
+/// Subscription pre-approval feature (RFC 6121 §3.4).
+pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+/// Service discovery, identities and features (XEP-0030).
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Service discovery, items (XEP-0030).
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Entity capabilities (XEP-0115).
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// Data forms (XEP-0004).
+pub const DATA_FORMS: &str = "jabber:x:data";
+/// Data form validation (XEP-0122).
+pub const DATA_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
+/// Data form layout (XEP-0141).
+pub const DATA_LAYOUT: &str = "http://jabber.org/protocol/xdata-layout";
+/// Dynamic data forms (XEP-0336).
+pub const DATA_DYNAMIC: &str = "urn:xmpp:xdata:dynamic";
+/// Ping (XEP-0199).
+pub const PING: &str = "urn:xmpp:ping";
+/// Entity time (XEP-0202).
+pub const TIME: &str = "urn:xmpp:time";
+/// Software version (XEP-0092).
+pub const VERSION: &str = "jabber:iq:version";
+/// Delayed delivery (XEP-0203).
+pub const DELAY: &str = "urn:xmpp:delay";
+/// Stream limits advertisement (XEP-0478).
+pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
+/// Message processing hints (XEP-0334).
+pub const HINTS: &str = "urn:xmpp:hints";
+/// Unique stanza ids (XEP-0359).
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// Stanza forwarding (XEP-0297).
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// Carbons (XEP-0280).
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Result set management (XEP-0059).
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// Chat state notifications (XEP-0085).
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// Message delivery receipts (XEP-0184).
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// Stream management (XEP-0198).
+pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// Ad-hoc commands (XEP-0050).
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Stream header of the WebSocket binding (RFC 7395 §3.3).
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+/// The reserved namespace of `xml:lang` and friends (Namespaces in XML 1.0 §3).
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// The reserved namespace of namespace declarations (Namespaces in XML 1.0 §3).
+pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+
+/// The names worth sharing, most frequent first.
+const WELL_KNOWN: &[&str] = &[
+    CLIENT,
+    SERVER,
+    STANZA_ERRORS,
+    STREAMS,
+    XML,
+    "urn:nf:iot:sd:1.0",
+    "urn:ieee:iot:sd:1.0",
+    "urn:nfi:iot:sd:1.0",
+    "urn:nf:iot:concentrator:1.0",
+    "urn:ieee:iot:concentrator:1.0",
+    "urn:nfi:iot:concentrator:1.0",
+    "urn:nf:iot:ctr:1.0",
+    "urn:ieee:iot:ctr:1.0",
+    "urn:nfi:iot:ctr:1.0",
+    "urn:xmpp:iot:sensordata",
+    "urn:xmpp:iot:control",
+    "urn:xmpp:iot:concentrators",
+    ROSTER,
+    DISCO_INFO,
+    DISCO_ITEMS,
+    PING,
+    CAPS,
+    DATA_FORMS,
+    DATA_VALIDATE,
+    DATA_LAYOUT,
+    DATA_DYNAMIC,
+    DELAY,
+    STANZA_ID,
+    RECEIPTS,
+    CHAT_STATES,
+    HINTS,
+    STREAM_MANAGEMENT,
+    SASL,
+    TLS,
+    BIND,
+    SESSION,
+    TIME,
+    VERSION,
+    FORWARD,
+    CARBONS,
+    RSM,
+    COMMANDS,
+    STREAM_ERRORS,
+    COMPONENT,
+    DIALBACK,
+    SASL_CHANNEL_BINDING,
+    STREAM_LIMITS,
+    ROSTER_VERSIONING,
+    PRE_APPROVAL,
+    FRAMING,
+];
+
+/// The shared copy of a namespace name that Torg knows, so that parsing it allocates nothing.
+pub fn well_known(name: &str) -> Option<&'static str> {
+    WELL_KNOWN.iter().copied().find(|known| *known == name)
+}

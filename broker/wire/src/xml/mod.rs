@@ -1,0 +1,20 @@
+//! XML as XMPP uses it (RFC 6120 §11): an owned tree, one canonical way to write it, and a strict parser.
+//! No documents with DTDs, comments or processing instructions, no prefixes kept, no I/O.
+
+mod attributes;
+mod bindings;
+mod chars;
+mod element;
+mod limits;
+mod namespace;
+mod parse;
+mod refs;
+mod write;
+
+pub(crate) use chars::sanitised;
+pub use element::{Attribute, Content, Element};
+pub use limits::Limits;
+pub use namespace::Namespace;
+pub use parse::parse_document;
+pub(crate) use write::write_attribute;
+pub use write::{Scope, Sink};
