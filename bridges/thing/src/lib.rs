@@ -11,6 +11,7 @@ mod bridge;
 mod clock;
 mod command;
 pub mod config;
+pub mod contract;
 mod control;
 mod decimal;
 mod error;
