@@ -1,7 +1,9 @@
 //! XMPP syntax without input or output: framing, XML, addresses, stanzas, streams, SASL, payloads.
 
+pub mod framer;
 pub mod jid;
 pub mod ns;
+pub mod reader;
 pub mod stanza;
 pub mod stream_error;
 pub mod xml;

@@ -8,10 +8,7 @@ use crate::xml::Element;
 
 /// The defined conditions (RFC 6120 §4.9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    missing_docs,
-    reason = "each variant is the condition of the same name in RFC 6120 §4.9.3"
-)]
+#[expect(missing_docs, reason = "each variant is the condition of the same name in RFC 6120 §4.9.3")]
 pub enum StreamCondition {
     BadFormat,
     BadNamespacePrefix,
@@ -121,20 +118,12 @@ pub struct StreamError {
 impl StreamError {
     /// An error of that condition.
     pub const fn new(condition: StreamCondition) -> Self {
-        StreamError {
-            condition,
-            target: None,
-            text: None,
-            application: None,
-        }
+        StreamError { condition, target: None, text: None, application: None }
     }
 
     /// `see-other-host` with the host to try instead (RFC 6120 §4.9.3.19).
     pub fn see_other_host(host: impl Into<String>) -> Self {
-        StreamError {
-            target: Some(host.into()),
-            ..Self::new(StreamCondition::SeeOtherHost)
-        }
+        StreamError { target: Some(host.into()), ..Self::new(StreamCondition::SeeOtherHost) }
     }
 
     /// Adds a text in English. It must reveal no internals.
@@ -177,11 +166,7 @@ impl StreamError {
         if let Some(target) = &self.target {
             condition.push_text(target);
         }
-        let text = self.text.as_ref().map(|t| {
-            Element::new(ns::STREAM_ERRORS, "text")
-                .with_lang("en")
-                .with_text(t)
-        });
+        let text = self.text.as_ref().map(|t| Element::new(ns::STREAM_ERRORS, "text").with_lang("en").with_text(t));
         Element::new(ns::STREAMS, "error")
             .with_child(condition)
             .with_child_opt(text)
@@ -196,15 +181,10 @@ impl StreamError {
         let mut error = StreamError::new(StreamCondition::UndefinedCondition);
         for child in element.children() {
             if child.namespace() != ns::STREAM_ERRORS {
-                error
-                    .application
-                    .get_or_insert_with(|| Box::new(child.clone()));
+                error.application.get_or_insert_with(|| Box::new(child.clone()));
             } else if child.name() == "text" {
                 error.text = Some(Cow::Owned(child.text().into_owned()));
-            } else if let Some(condition) = StreamCondition::ALL
-                .into_iter()
-                .find(|c| c.name() == child.name())
-            {
+            } else if let Some(condition) = StreamCondition::ALL.into_iter().find(|c| c.name() == child.name()) {
                 error.condition = condition;
                 error.target = Some(child.text().into_owned()).filter(|t| !t.is_empty());
             }

@@ -1,9 +1,5 @@
 //! Domains of addresses: host names by IDNA and IP literals (RFC 7622 §3.2, RFC 5890, UTS #46).
-#![warn(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects
-)]
+#![warn(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -21,35 +17,18 @@ pub(super) fn prepare_domain(text: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Owned(format!("[{address}]")));
     }
     let name = text.strip_suffix('.').unwrap_or(text);
-    let plain = name
-        .bytes()
-        .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'));
+    let plain = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'));
     if plain && !name.contains("xn--") {
-        return name
-            .split('.')
-            .all(is_ascii_label)
-            .then_some(Cow::Borrowed(name));
+        return name.split('.').all(is_ascii_label).then_some(Cow::Borrowed(name));
     }
-    let (unicode, result) = Uts46::new().to_unicode(
-        name.as_bytes(),
-        AsciiDenyList::STD3,
-        Hyphens::CheckFirstLast,
-    );
+    let (unicode, result) = Uts46::new().to_unicode(name.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     result.ok()?;
     // A mapped character may have become the final dot.
     let unicode = unicode.strip_suffix('.').unwrap_or(&unicode);
     let ascii = Uts46::new()
-        .to_ascii(
-            unicode.as_bytes(),
-            AsciiDenyList::STD3,
-            Hyphens::CheckFirstLast,
-            DnsLength::Ignore,
-        )
+        .to_ascii(unicode.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Ignore)
         .ok()?;
-    ascii
-        .split('.')
-        .all(is_ascii_label)
-        .then(|| Cow::Owned(unicode.to_owned()))
+    ascii.split('.').all(is_ascii_label).then(|| Cow::Owned(unicode.to_owned()))
 }
 
 fn is_ascii_label(label: &str) -> bool {

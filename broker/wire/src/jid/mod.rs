@@ -5,11 +5,7 @@
 //! RFC 7622 replaced the stringprep profiles of RFC 6122 by PRECIS, and the two disagree on some strings; other servers still
 //! run stringprep. Foreign addresses are therefore prepared by the rules of RFC 6122, as everyone routes, while a new account of
 //! ours must be a string on which both agree ([`BareJid::parse_new_account`]). So no account can be spelled two ways.
-#![warn(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects
-)]
+#![warn(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 mod domain;
 mod parts;
@@ -100,19 +96,11 @@ impl Jid {
             Some((local, domain)) => (Some(LocalPart::parse(local)?), domain),
             None => (None, bare),
         };
-        Ok(Self::from_parts(
-            local.as_ref(),
-            &DomainPart::parse(domain)?,
-            resource.as_ref(),
-        ))
+        Ok(Self::from_parts(local.as_ref(), &DomainPart::parse(domain)?, resource.as_ref()))
     }
 
     /// Puts prepared parts together.
-    pub fn from_parts(
-        local: Option<&LocalPart>,
-        domain: &DomainPart,
-        resource: Option<&ResourcePart>,
-    ) -> Self {
+    pub fn from_parts(local: Option<&LocalPart>, domain: &DomainPart, resource: Option<&ResourcePart>) -> Self {
         let local_text = local.map_or("", LocalPart::as_str);
         let mut text = String::with_capacity(64);
         if local.is_some() {
@@ -125,11 +113,7 @@ impl Jid {
             text.push('/');
             text.push_str(resource.as_str());
         }
-        Jid {
-            text: text.into(),
-            local: offset(local_text.len()),
-            domain_end: offset(domain_end),
-        }
+        Jid { text: text.into(), local: offset(local_text.len()), domain_end: offset(domain_end) }
     }
 
     /// The whole address.
@@ -139,36 +123,23 @@ impl Jid {
 
     /// The local part, if there is one.
     pub fn local(&self) -> Option<&str> {
-        if self.local == 0 {
-            None
-        } else {
-            self.text.get(..usize::from(self.local))
-        }
+        if self.local == 0 { None } else { self.text.get(..usize::from(self.local)) }
     }
 
     /// The domain: host name in Unicode form, or an IP literal.
     pub fn domain(&self) -> &str {
-        let start = if self.local == 0 {
-            0
-        } else {
-            usize::from(self.local).saturating_add(1)
-        };
-        self.text
-            .get(start..usize::from(self.domain_end))
-            .unwrap_or_default()
+        let start = if self.local == 0 { 0 } else { usize::from(self.local).saturating_add(1) };
+        self.text.get(start..usize::from(self.domain_end)).unwrap_or_default()
     }
 
     /// The resource, if there is one.
     pub fn resource(&self) -> Option<&str> {
-        self.text
-            .get(usize::from(self.domain_end).saturating_add(1)..)
+        self.text.get(usize::from(self.domain_end).saturating_add(1)..)
     }
 
     /// The address without the resource, as text: for looking up a [`BareJid`] in a map without allocating.
     pub fn bare_str(&self) -> &str {
-        self.text
-            .get(..usize::from(self.domain_end))
-            .unwrap_or_default()
+        self.text.get(..usize::from(self.domain_end)).unwrap_or_default()
     }
 
     /// True if there is no resource.
@@ -186,20 +157,13 @@ impl Jid {
         if self.is_bare() {
             return BareJid(self.clone());
         }
-        BareJid(Jid {
-            text: self.bare_str().into(),
-            ..*self
-        })
+        BareJid(Jid { text: self.bare_str().into(), ..*self })
     }
 
     /// The domain alone as an address.
     pub fn to_domain(&self) -> BareJid {
         let domain: Arc<str> = self.domain().into();
-        BareJid(Jid {
-            local: 0,
-            domain_end: offset(domain.len()),
-            text: domain,
-        })
+        BareJid(Jid { local: 0, domain_end: offset(domain.len()), text: domain })
     }
 
     /// As a full JID, if there is a resource.
@@ -260,10 +224,7 @@ impl BareJid {
         text.push_str(self.as_str());
         text.push('/');
         text.push_str(resource.as_str());
-        FullJid(Jid {
-            text: text.into(),
-            ..self.0
-        })
+        FullJid(Jid { text: text.into(), ..self.0 })
     }
 
     /// As an address of either kind.
@@ -321,11 +282,7 @@ impl TryFrom<Jid> for BareJid {
     type Error = JidError;
 
     fn try_from(jid: Jid) -> Result<Self, JidError> {
-        if jid.is_bare() {
-            Ok(BareJid(jid))
-        } else {
-            Err(JidError::UnexpectedResource)
-        }
+        if jid.is_bare() { Ok(BareJid(jid)) } else { Err(JidError::UnexpectedResource) }
     }
 }
 
@@ -333,11 +290,7 @@ impl TryFrom<Jid> for FullJid {
     type Error = JidError;
 
     fn try_from(jid: Jid) -> Result<Self, JidError> {
-        if jid.is_full() {
-            Ok(FullJid(jid))
-        } else {
-            Err(JidError::MissingResource)
-        }
+        if jid.is_full() { Ok(FullJid(jid)) } else { Err(JidError::MissingResource) }
     }
 }
 

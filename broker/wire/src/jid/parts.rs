@@ -1,9 +1,5 @@
 //! The parts of an address, each prepared by its profile (RFC 6122 §2.2-2.4, RFC 7622 §3.2-3.4).
-#![warn(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects
-)]
+#![warn(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
 use std::fmt;

@@ -8,10 +8,7 @@ use crate::xml::Element;
 
 /// The defined conditions (RFC 6120 §8.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    missing_docs,
-    reason = "each variant is the condition of the same name in RFC 6120 §8.3.3"
-)]
+#[expect(missing_docs, reason = "each variant is the condition of the same name in RFC 6120 §8.3.3")]
 pub enum StanzaCondition {
     BadRequest,
     Conflict,
@@ -109,23 +106,18 @@ impl StanzaCondition {
 
     /// The condition of that element name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|condition| condition.name() == name)
+        Self::ALL.into_iter().find(|condition| condition.name() == name)
     }
 
     /// The type RFC 6120 §8.3.3 says should go with the condition.
     pub const fn usual_type(self) -> ErrorType {
         match self {
-            Self::Forbidden
-            | Self::NotAuthorized
-            | Self::RegistrationRequired
-            | Self::SubscriptionRequired => ErrorType::Auth,
-            Self::BadRequest
-            | Self::JidMalformed
-            | Self::NotAcceptable
-            | Self::PolicyViolation
-            | Self::Redirect => ErrorType::Modify,
+            Self::Forbidden | Self::NotAuthorized | Self::RegistrationRequired | Self::SubscriptionRequired => {
+                ErrorType::Auth
+            }
+            Self::BadRequest | Self::JidMalformed | Self::NotAcceptable | Self::PolicyViolation | Self::Redirect => {
+                ErrorType::Modify
+            }
             Self::RecipientUnavailable
             | Self::RemoteServerTimeout
             | Self::ResourceConstraint
@@ -144,13 +136,7 @@ impl StanzaCondition {
 }
 
 impl ErrorType {
-    const ALL: [ErrorType; 5] = [
-        Self::Auth,
-        Self::Cancel,
-        Self::Continue,
-        Self::Modify,
-        Self::Wait,
-    ];
+    const ALL: [ErrorType; 5] = [Self::Auth, Self::Cancel, Self::Continue, Self::Modify, Self::Wait];
 
     /// The attribute value on the wire.
     pub const fn name(self) -> &'static str {
@@ -192,14 +178,7 @@ impl StanzaError {
     /// An error of that condition with its usual type.
     pub const fn new(condition: StanzaCondition) -> Self {
         let kind = condition.usual_type();
-        StanzaError {
-            kind,
-            condition,
-            target: None,
-            by: None,
-            text: None,
-            application: None,
-        }
+        StanzaError { kind, condition, target: None, by: None, text: None, application: None }
     }
 
     /// Another type than the usual one.
@@ -273,11 +252,7 @@ impl StanzaError {
         if let Some(target) = &self.target {
             condition.push_text(target);
         }
-        let text = self.text.as_ref().map(|t| {
-            Element::new(ns::STANZA_ERRORS, "text")
-                .with_lang("en")
-                .with_text(t)
-        });
+        let text = self.text.as_ref().map(|t| Element::new(ns::STANZA_ERRORS, "text").with_lang("en").with_text(t));
         Element::new(ns::CLIENT, "error")
             .with_attr_opt("by", self.by.as_deref())
             .with_attr("type", self.kind.name())
@@ -296,9 +271,7 @@ impl StanzaError {
         let mut error = StanzaError::new(StanzaCondition::UndefinedCondition);
         for child in element.children() {
             if child.namespace() != ns::STANZA_ERRORS {
-                error
-                    .application
-                    .get_or_insert_with(|| Box::new(child.clone()));
+                error.application.get_or_insert_with(|| Box::new(child.clone()));
             } else if child.name() == "text" {
                 error.text = Some(Cow::Owned(child.text().into_owned()));
             } else if let Some(condition) = StanzaCondition::from_name(child.name()) {
@@ -306,9 +279,7 @@ impl StanzaError {
                 error.target = Some(child.text().into_owned()).filter(|t| !t.is_empty());
             }
         }
-        let kind = element
-            .attr("type")
-            .and_then(|kind| ErrorType::ALL.into_iter().find(|k| k.name() == kind));
+        let kind = element.attr("type").and_then(|kind| ErrorType::ALL.into_iter().find(|k| k.name() == kind));
         error.kind = kind.unwrap_or(error.condition.usual_type());
         error.by = element.attr("by").map(String::from);
         Some(error)

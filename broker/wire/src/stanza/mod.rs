@@ -48,29 +48,17 @@ pub enum StanzaFault {
 impl Stanza {
     /// A stanza of that kind, with nothing in it.
     pub const fn new(kind: StanzaKind) -> Self {
-        Stanza {
-            kind,
-            id: None,
-            from: None,
-            to: None,
-            lang: None,
-            other: Vec::new(),
-            children: Vec::new(),
-        }
+        Stanza { kind, id: None, from: None, to: None, lang: None, other: Vec::new(), children: Vec::new() }
     }
 
     /// An iq of type `get`.
     pub fn iq_get(id: impl AsRef<str>, payload: Element) -> Self {
-        Self::new(StanzaKind::Iq(IqType::Get))
-            .with_id(id)
-            .with_child(payload)
+        Self::new(StanzaKind::Iq(IqType::Get)).with_id(id).with_child(payload)
     }
 
     /// An iq of type `set`.
     pub fn iq_set(id: impl AsRef<str>, payload: Element) -> Self {
-        Self::new(StanzaKind::Iq(IqType::Set))
-            .with_id(id)
-            .with_child(payload)
+        Self::new(StanzaKind::Iq(IqType::Set)).with_id(id).with_child(payload)
     }
 
     /// A message.
@@ -92,9 +80,7 @@ impl Stanza {
     ///
     /// Never send it for a stanza that [is an error](StanzaKind::is_error) or an iq result.
     pub fn error_for(stanza: &Stanza, error: impl Into<StanzaError>) -> Self {
-        Self::new(stanza.kind.to_error())
-            .answering(stanza)
-            .with_child(error.into().to_element())
+        Self::new(stanza.kind.to_error()).answering(stanza).with_child(error.into().to_element())
     }
 
     fn answering(mut self, request: &Stanza) -> Self {
@@ -143,9 +129,7 @@ impl Stanza {
 
     /// The payload of an iq: its first child that is no `<error/>`.
     pub fn payload(&self) -> Option<&Element> {
-        self.children
-            .iter()
-            .find(|child| !child.is(ns::CLIENT, "error"))
+        self.children.iter().find(|child| !child.is(ns::CLIENT, "error"))
     }
 
     /// The error inside, if the stanza is of type `error`. One without a readable `<error/>` is `undefined-condition`.
@@ -158,8 +142,7 @@ impl Stanza {
 
     /// Text of the first `<body/>`, for messages.
     pub fn body(&self) -> Option<String> {
-        self.child(ns::CLIENT, "body")
-            .map(|body| body.text().into_owned())
+        self.child(ns::CLIENT, "body").map(|body| body.text().into_owned())
     }
 
     // -- writing
@@ -252,24 +235,15 @@ impl Stanza {
         let content = element.namespace().clone();
         if content != ns::CLIENT {
             if content != ns::SERVER && content != ns::COMPONENT {
-                return Err(StanzaFault::Fatal(StreamError::new(
-                    StreamCondition::UnsupportedStanzaType,
-                )));
+                return Err(StanzaFault::Fatal(StreamError::new(StreamCondition::UnsupportedStanzaType)));
             }
             rename(&mut element, &content);
         }
         let Some(kind) = StanzaKind::from_names(element.name(), element.attr("type")) else {
-            return Err(StanzaFault::Fatal(StreamError::new(
-                StreamCondition::UnsupportedStanzaType,
-            )));
+            return Err(StanzaFault::Fatal(StreamError::new(StreamCondition::UnsupportedStanzaType)));
         };
-        let invalid_from =
-            |_: JidError| StanzaFault::Fatal(StreamError::new(StreamCondition::InvalidFrom));
-        let from = element
-            .attr("from")
-            .map(Jid::parse)
-            .transpose()
-            .map_err(invalid_from)?;
+        let invalid_from = |_: JidError| StanzaFault::Fatal(StreamError::new(StreamCondition::InvalidFrom));
+        let from = element.attr("from").map(Jid::parse).transpose().map_err(invalid_from)?;
         let to = element.attr("to").map(Jid::parse).transpose();
         let fallback = kind.unwrap_or(match element.name() {
             "presence" => StanzaKind::Presence(PresenceType::Subscribe),
@@ -279,13 +253,7 @@ impl Stanza {
         stanza.from = from;
         stanza.id = element.attr("id").map(CompactString::new);
         stanza.lang = element.lang().map(CompactString::new);
-        stanza.other.extend(
-            element
-                .attributes()
-                .iter()
-                .filter(|a| !is_own_attribute(a))
-                .cloned(),
-        );
+        stanza.other.extend(element.attributes().iter().filter(|a| !is_own_attribute(a)).cloned());
         stanza.children = element.into_children().collect();
         match to {
             Ok(to) => stanza.to = to,
@@ -312,10 +280,7 @@ impl Stanza {
     }
 
     fn refused(self, condition: StanzaCondition) -> StanzaFault {
-        StanzaFault::Refused {
-            error: StanzaError::new(condition),
-            stanza: Box::new(self),
-        }
+        StanzaFault::Refused { error: StanzaError::new(condition), stanza: Box::new(self) }
     }
 
     /// As an element in `jabber:client`.
@@ -367,10 +332,7 @@ fn is_own_attribute(attribute: &Attribute) -> bool {
 /// Moves the stanza's own elements from a stream's content namespace to `jabber:client`.
 fn rename(element: &mut Element, content: &Namespace) {
     element.set_namespace(ns::CLIENT);
-    for child in element
-        .children_mut()
-        .filter(|child| child.namespace() == content)
-    {
+    for child in element.children_mut().filter(|child| child.namespace() == content) {
         rename(child, content);
     }
 }
@@ -381,8 +343,7 @@ impl StanzaFault {
         match self {
             StanzaFault::Fatal(_) => None,
             StanzaFault::Refused { error, stanza } => {
-                let answerable =
-                    !stanza.kind.is_error() && stanza.kind != StanzaKind::Iq(IqType::Result);
+                let answerable = !stanza.kind.is_error() && stanza.kind != StanzaKind::Iq(IqType::Result);
                 answerable.then(|| Stanza::error_for(stanza, error.clone()))
             }
         }

@@ -1,9 +1,5 @@
 //! Attributes of a start tag as they are written: names, white space, quotes and values (XML 1.0 §3.1, §3.3.3).
-#![warn(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects
-)]
+#![warn(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 use compact_str::CompactString;
 
@@ -30,9 +26,7 @@ impl<'a> RawAttributes<'a> {
         if trimmed.len() == self.rest.len() {
             return Err(malformed("No white space before an attribute."));
         }
-        let (name, rest) = trimmed
-            .split_once('=')
-            .ok_or_else(|| malformed("Attribute without a value."))?;
+        let (name, rest) = trimmed.split_once('=').ok_or_else(|| malformed("Attribute without a value."))?;
         let rest = rest.trim_start_matches(chars::is_space);
         let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'));
         let quote = quote.ok_or_else(|| malformed("Attribute value without quotes."))?;
@@ -64,16 +58,12 @@ pub(crate) fn normalised_value(raw: &str) -> Result<CompactString, StreamError> 
     while let Some((plain, tail)) = rest.find(special).and_then(|at| rest.split_at_checked(at)) {
         value.push_str(plain);
         rest = if let Some(tail) = tail.strip_prefix('&') {
-            let (reference, tail) = tail
-                .split_once(';')
-                .ok_or_else(|| malformed("Reference not closed."))?;
+            let (reference, tail) = tail.split_once(';').ok_or_else(|| malformed("Reference not closed."))?;
             push_reference(&mut value, reference)?;
             tail
         } else {
             value.push(' ');
-            tail.strip_prefix("\r\n")
-                .or_else(|| tail.strip_prefix(special))
-                .unwrap_or_default()
+            tail.strip_prefix("\r\n").or_else(|| tail.strip_prefix(special)).unwrap_or_default()
         };
     }
     value.push_str(rest);

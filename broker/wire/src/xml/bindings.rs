@@ -1,9 +1,5 @@
 //! Namespace declarations in force at one place of the document (Namespaces in XML 1.0 §3, §6).
-#![warn(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects
-)]
+#![warn(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 use compact_str::CompactString;
 
@@ -13,12 +9,12 @@ use crate::ns;
 use crate::stream_error::{StreamCondition, StreamError};
 
 /// A stack of declarations; the innermost one of a prefix counts. The empty prefix is the default namespace.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bindings(Vec<(CompactString, Namespace)>);
 
 impl Bindings {
-    pub(crate) fn new() -> Self {
-        Self::default()
+    pub(crate) const fn new() -> Self {
+        Bindings(Vec::new())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -57,8 +53,7 @@ impl Bindings {
         if self.0.len() >= limit {
             return Err(exceeded("Too many namespace declarations."));
         }
-        self.0
-            .push((CompactString::new(prefix), Namespace::intern(namespace)));
+        self.0.push((CompactString::new(prefix), Namespace::intern(namespace)));
         Ok(())
     }
 
@@ -70,8 +65,7 @@ impl Bindings {
             None => match prefix {
                 None => Ok(Namespace::NONE),
                 Some("xml") => Ok(Namespace::from_static(ns::XML)),
-                Some(_) => Err(StreamError::new(StreamCondition::BadNamespacePrefix)
-                    .with_text("Prefix not declared.")),
+                Some(_) => Err(StreamError::new(StreamCondition::BadNamespacePrefix).with_text("Prefix not declared.")),
             },
         }
     }

@@ -19,11 +19,7 @@ pub(crate) fn sanitised(text: &str) -> Cow<'_, str> {
     if is_xml_text(text) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(
-        text.chars()
-            .map(|c| if is_xml_char(c) { c } else { '\u{FFFD}' })
-            .collect(),
-    )
+    Cow::Owned(text.chars().map(|c| if is_xml_char(c) { c } else { '\u{FFFD}' }).collect())
 }
 
 /// `NameStartChar` without the colon (XML 1.0 5th edition §2.3, Namespaces in XML §3).
@@ -37,8 +33,7 @@ const fn is_name_start(c: char) -> bool {
 
 /// `NameChar` without the colon.
 const fn is_name_char(c: char) -> bool {
-    is_name_start(c)
-        || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+    is_name_start(c) || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
 }
 
 /// `NCName`: a name without a colon, the only kind of local name and prefix there is.

@@ -54,11 +54,7 @@ impl Attribute {
     }
 
     pub(crate) fn from_parsed(namespace: Namespace, name: &str, value: CompactString) -> Self {
-        Attribute {
-            namespace,
-            name: CompactString::new(name),
-            value,
-        }
+        Attribute { namespace, name: CompactString::new(name), value }
     }
 
     fn is(&self, namespace: &str, name: &str) -> bool {
@@ -82,12 +78,7 @@ impl Element {
 
     /// The parser's constructor: name already checked.
     pub(crate) fn from_parts(namespace: Namespace, name: CompactString) -> Self {
-        Element {
-            namespace,
-            name,
-            attributes: Vec::new(),
-            content: Vec::new(),
-        }
+        Element { namespace, name, attributes: Vec::new(), content: Vec::new() }
     }
 
     /// Namespace of the name.
@@ -119,10 +110,7 @@ impl Element {
 
     /// Value of an attribute by its expanded name.
     pub fn attr_ns(&self, namespace: &str, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|a| a.is(namespace, name))
-            .map(Attribute::value)
+        self.attributes.iter().find(|a| a.is(namespace, name)).map(Attribute::value)
     }
 
     /// `xml:lang` of this very element.
@@ -141,30 +129,14 @@ impl Element {
     }
 
     /// Adds or replaces an attribute by its expanded name.
-    pub fn set_attr_ns(
-        &mut self,
-        namespace: impl Into<Namespace>,
-        name: &'static str,
-        value: impl AsRef<str>,
-    ) {
+    pub fn set_attr_ns(&mut self, namespace: impl Into<Namespace>, name: &'static str, value: impl AsRef<str>) {
         debug_assert!(chars::is_ncname(name), "attribute name {name:?}");
-        debug_assert!(
-            name != "xmlns",
-            "declarations are the serialiser's business"
-        );
+        debug_assert!(name != "xmlns", "declarations are the serialiser's business");
         let namespace = namespace.into();
         let value = CompactString::from(chars::sanitised(value.as_ref()));
-        match self
-            .attributes
-            .iter_mut()
-            .find(|a| a.is(namespace.as_str(), name))
-        {
+        match self.attributes.iter_mut().find(|a| a.is(namespace.as_str(), name)) {
             Some(attribute) => attribute.value = value,
-            None => self.attributes.push(Attribute {
-                namespace,
-                name: CompactString::const_new(name),
-                value,
-            }),
+            None => self.attributes.push(Attribute { namespace, name: CompactString::const_new(name), value }),
         }
     }
 
@@ -223,11 +195,7 @@ impl Element {
     }
 
     /// Child elements of one expanded name.
-    pub fn children_named<'a>(
-        &'a self,
-        namespace: &'a str,
-        name: &'a str,
-    ) -> impl Iterator<Item = &'a Element> {
+    pub fn children_named<'a>(&'a self, namespace: &'a str, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.children().filter(move |c| c.is(namespace, name))
     }
 
@@ -318,10 +286,7 @@ impl Element {
 
     /// Takes the first child of that name out of the tree.
     pub fn take_child(&mut self, namespace: &str, name: &str) -> Option<Element> {
-        let at = self
-            .content
-            .iter()
-            .position(|c| c.as_element().is_some_and(|e| e.is(namespace, name)))?;
+        let at = self.content.iter().position(|c| c.as_element().is_some_and(|e| e.is(namespace, name)))?;
         let taken = self.content.remove(at);
         // Two texts may have become neighbours.
         self.retain_children(|_| true);
@@ -347,8 +312,7 @@ impl Element {
     /// Appends all the children.
     #[must_use]
     pub fn with_children(mut self, children: impl IntoIterator<Item = Element>) -> Self {
-        self.content
-            .extend(children.into_iter().map(Content::Element));
+        self.content.extend(children.into_iter().map(Content::Element));
         self
     }
 

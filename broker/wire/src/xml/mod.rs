@@ -4,6 +4,7 @@
 mod attributes;
 mod bindings;
 mod chars;
+mod declaration;
 mod element;
 mod limits;
 mod namespace;
@@ -11,10 +12,13 @@ mod parse;
 mod refs;
 mod write;
 
+pub(crate) use bindings::Bindings;
 pub(crate) use chars::sanitised;
+pub(crate) use declaration::check_declaration;
 pub use element::{Attribute, Content, Element};
 pub use limits::Limits;
 pub use namespace::Namespace;
 pub use parse::parse_document;
+pub(crate) use parse::{checked_text, exceeded, malformed, parse_element, parse_open_tag, restricted};
 pub(crate) use write::write_attribute;
 pub use write::{Scope, Sink};

@@ -5,11 +5,7 @@
 //! quick-xml is fast but accepts what a conforming parser must refuse: undeclared prefixes, equal expanded names, raw control
 //! characters, `<` in values, missing white space, `]]>` in text, several roots. Two parsers that disagree are a smuggling
 //! hole, so the filter is strict and a fuzz target compares it with `rxml`.
-#![warn(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects
-)]
+#![warn(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 use compact_str::CompactString;
 use quick_xml::events::{BytesStart, Event};
@@ -33,22 +29,13 @@ pub fn parse_document(bytes: impl AsRef<[u8]>, limits: &Limits) -> Result<Elemen
 
 /// The bytes as text, if they are UTF-8 and every character is allowed in XML.
 pub(crate) fn checked_text(bytes: &[u8]) -> Result<&str, StreamError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| {
-        StreamError::new(StreamCondition::UnsupportedEncoding).with_text("Not UTF-8.")
-    })?;
-    if chars::is_xml_text(text) {
-        Ok(text)
-    } else {
-        Err(malformed("Character not allowed in XML."))
-    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| StreamError::new(StreamCondition::UnsupportedEncoding).with_text("Not UTF-8."))?;
+    if chars::is_xml_text(text) { Ok(text) } else { Err(malformed("Character not allowed in XML.")) }
 }
 
 /// Parses one element that starts at the first byte and ends at the last, with the stream's bindings in scope.
-pub(crate) fn parse_element(
-    text: &str,
-    scope: &Bindings,
-    limits: &Limits,
-) -> Result<Element, StreamError> {
+pub(crate) fn parse_element(text: &str, scope: &Bindings, limits: &Limits) -> Result<Element, StreamError> {
     if text.len() > limits.bytes {
         return Err(exceeded("Too many bytes in one element."));
     }
@@ -56,19 +43,14 @@ pub(crate) fn parse_element(
 }
 
 /// Parses a start tag that is not closed yet: the stream header. Returns the element and the bindings it leaves in force.
-pub(crate) fn parse_open_tag(
-    text: &str,
-    limits: &Limits,
-) -> Result<(Element, Bindings), StreamError> {
+pub(crate) fn parse_open_tag(text: &str, limits: &Limits) -> Result<(Element, Bindings), StreamError> {
     if text.len() > limits.bytes {
         return Err(exceeded("Too many bytes in the stream header."));
     }
     let mut reader = strict_reader(text);
     let mut tree = Tree::new(Bindings::new(), *limits);
     match reader.read_event() {
-        Ok(Event::Start(tag) | Event::Empty(tag))
-            if reader.buffer_position() == text.len() as u64 =>
-        {
+        Ok(Event::Start(tag) | Event::Empty(tag)) if reader.buffer_position() == text.len() as u64 => {
             let element = tree.start(&tag)?;
             Ok((element, tree.bindings))
         }
@@ -105,14 +87,7 @@ struct Open {
 
 impl Tree {
     fn new(bindings: Bindings, limits: Limits) -> Self {
-        Tree {
-            bindings,
-            open: Vec::new(),
-            limits,
-            elements: 0,
-            declared_bytes: 0,
-            root: None,
-        }
+        Tree { bindings, open: Vec::new(), limits, elements: 0, declared_bytes: 0, root: None }
     }
 
     fn build(mut self, text: &str) -> Result<Element, StreamError> {
@@ -122,11 +97,7 @@ impl Tree {
                 Ok(Event::Start(tag)) => {
                     let outer = self.bindings.len();
                     let element = self.start(&tag)?;
-                    self.open.push(Open {
-                        element,
-                        written: CompactString::new(tag.name().as_ref()),
-                        outer,
-                    });
+                    self.open.push(Open { element, written: CompactString::new(tag.name().as_ref()), outer });
                 }
                 Ok(Event::Empty(tag)) => {
                     let outer = self.bindings.len();
@@ -149,7 +120,7 @@ impl Tree {
                 Ok(Event::Comment(_)) => return Err(restricted("Comment.")),
                 Ok(Event::DocType(_)) => return Err(restricted("Document type declaration.")),
                 Ok(Event::PI(_)) => return Err(restricted("Processing instruction.")),
-                Ok(Event::Decl(_)) => return Err(malformed("XML declaration inside the stream.")),
+                Ok(Event::Decl(_)) => return Err(restricted("XML declaration inside the stream.")),
                 Ok(Event::Eof) => break,
                 Err(_) => return Err(malformed("Broken tag.")),
             }
@@ -177,8 +148,7 @@ impl Tree {
             let (name, value) = attribute?;
             if let Some(prefix) = declared_prefix(name) {
                 let namespace = normalised_value(value)?;
-                self.bindings
-                    .declare(outer, prefix, &namespace, self.limits.bindings)?;
+                self.bindings.declare(outer, prefix, &namespace, self.limits.bindings)?;
             }
         }
         let name = tag.name();
@@ -208,11 +178,7 @@ impl Tree {
                 return Err(malformed("Attribute given twice."));
             }
             self.declared_bytes = self.declared_bytes.saturating_add(namespace.as_str().len());
-            element.push_attribute(Attribute::from_parsed(
-                namespace,
-                local,
-                normalised_value(value)?,
-            ));
+            element.push_attribute(Attribute::from_parsed(namespace, local, normalised_value(value)?));
         }
         self.check_declared_bytes()
     }
@@ -222,10 +188,7 @@ impl Tree {
     /// A short prefix may stand for a long name in thousands of places; the canonical form repeats the name in each. The sum
     /// is held to the byte limit, so that writing a stanza never multiplies it.
     fn count_declaration(&mut self, namespace: &Namespace) -> Result<(), StreamError> {
-        let changed = self
-            .open
-            .last()
-            .is_none_or(|parent| parent.element.namespace() != namespace);
+        let changed = self.open.last().is_none_or(|parent| parent.element.namespace() != namespace);
         if changed {
             self.declared_bytes = self.declared_bytes.saturating_add(namespace.as_str().len());
         }
@@ -233,11 +196,7 @@ impl Tree {
     }
 
     fn check_declared_bytes(&self) -> Result<(), StreamError> {
-        if self.declared_bytes > self.limits.bytes {
-            Err(exceeded("Namespace names too long."))
-        } else {
-            Ok(())
-        }
+        if self.declared_bytes > self.limits.bytes { Err(exceeded("Namespace names too long.")) } else { Ok(()) }
     }
 
     fn end(&mut self, name: &str) -> Result<(), StreamError> {

@@ -1,9 +1,5 @@
 //! References: the five predefined entities and characters by number, nothing else (RFC 6120 §11.1, XML 1.0 §4.1).
-#![warn(
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::arithmetic_side_effects
-)]
+#![warn(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 use compact_str::CompactString;
 
@@ -20,9 +16,7 @@ pub(crate) fn push_reference(out: &mut CompactString, name: &str) -> Result<(), 
         "lt" => '<',
         "quot" => '"',
         _ => match name.strip_prefix('#') {
-            Some(number) => {
-                numbered(number).ok_or_else(|| malformed("Not a character reference."))?
-            }
+            Some(number) => numbered(number).ok_or_else(|| malformed("Not a character reference."))?,
             None if chars::is_ncname(name) => return Err(restricted("Entity reference.")),
             None => return Err(malformed("Not a reference.")),
         },

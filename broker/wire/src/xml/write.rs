@@ -44,39 +44,21 @@ pub struct Scope<'a> {
 
 impl Scope<'static> {
     /// Nothing declared: a whole document, or a payload on its own.
-    pub const DOCUMENT: Self = Scope {
-        default: "",
-        prefixes: &[],
-        content: ns::CLIENT,
-    };
+    pub const DOCUMENT: Self = Scope { default: "", prefixes: &[], content: ns::CLIENT };
     /// Inside a client stream: `jabber:client` by default, `stream:` as RFC 6120 §4.8.5 wants it spelled.
-    pub const CLIENT: Self = Scope {
-        default: ns::CLIENT,
-        prefixes: &[("stream", ns::STREAMS)],
-        content: ns::CLIENT,
-    };
+    pub const CLIENT: Self = Scope { default: ns::CLIENT, prefixes: &[("stream", ns::STREAMS)], content: ns::CLIENT };
     /// Inside a server stream: stanzas change to `jabber:server`, dialback keeps its `db:` (XEP-0220 §2).
-    pub const SERVER: Self = Scope {
-        default: ns::SERVER,
-        prefixes: &[("stream", ns::STREAMS), ("db", ns::DIALBACK)],
-        content: ns::SERVER,
-    };
+    pub const SERVER: Self =
+        Scope { default: ns::SERVER, prefixes: &[("stream", ns::STREAMS), ("db", ns::DIALBACK)], content: ns::SERVER };
     /// Inside a component stream (XEP-0114).
-    pub const COMPONENT: Self = Scope {
-        default: ns::COMPONENT,
-        prefixes: &[("stream", ns::STREAMS)],
-        content: ns::COMPONENT,
-    };
+    pub const COMPONENT: Self =
+        Scope { default: ns::COMPONENT, prefixes: &[("stream", ns::STREAMS)], content: ns::COMPONENT };
 }
 
 impl<'a> Scope<'a> {
     /// Only a default namespace declared.
     pub const fn with_default(default: &'a str) -> Self {
-        Scope {
-            default,
-            prefixes: &[],
-            content: ns::CLIENT,
-        }
+        Scope { default, prefixes: &[], content: ns::CLIENT }
     }
 
     /// The default namespace in force.
@@ -90,10 +72,7 @@ impl<'a> Scope<'a> {
     }
 
     fn prefix_of(&self, namespace: &str) -> Option<&'a str> {
-        self.prefixes
-            .iter()
-            .find(|(_, name)| *name == namespace)
-            .map(|(prefix, _)| *prefix)
+        self.prefixes.iter().find(|(_, name)| *name == namespace).map(|(prefix, _)| *prefix)
     }
 }
 
@@ -114,13 +93,7 @@ impl Element {
     }
 }
 
-fn write_element(
-    out: &mut impl Sink,
-    element: &Element,
-    scope: &Scope<'_>,
-    default: &str,
-    stanza: bool,
-) {
+fn write_element(out: &mut impl Sink, element: &Element, scope: &Scope<'_>, default: &str, stanza: bool) {
     let own = element.namespace().as_str();
     let stanza = stanza && own == ns::CLIENT;
     let namespace = if stanza { scope.content } else { own };
