@@ -4,5 +4,7 @@
 //! configuration, and is the command `torg`.
 
 pub mod app;
+pub mod catalog;
 pub mod cli;
+pub mod config;
 pub mod telemetry;

@@ -6,6 +6,7 @@ use std::io;
 use std::process::ExitCode;
 
 pub mod args;
+mod check;
 mod password;
 mod readings;
 mod terminal;
@@ -72,6 +73,8 @@ impl Failure {
 pub fn run(arguments: args::Arguments, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     use args::Command;
     match arguments.command {
+        Command::Check(arguments) => check::check(&arguments, terminal),
+        Command::Config(command) => check::config(&command, terminal),
         Command::Version => Ok(terminal.line(&format!("torg {}", env!("CARGO_PKG_VERSION")))?),
         _ => Err(Failure::failed("This command is not built yet.")),
     }

@@ -1,0 +1,87 @@
+//! The configuration as the appliance uses it: every address parsed, every path absolute or relative to the process,
+//! every bridge built. A value of these types cannot be wrong in a way that a check could have found.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use torg_thing::{BridgeLine, SourceId};
+use torg_wire::jid::BareJid;
+
+use crate::telemetry::Log;
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Everything but the bridges; comparable, so that a reload knows what changed.
+    pub settings: Settings,
+    /// The bridges, built and not yet running.
+    pub bridges: Vec<BridgeConfig>,
+}
+
+/// Everything but the bridges.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// The broker.
+    pub broker: BrokerConfig,
+    /// Database file.
+    pub store: PathBuf,
+    /// The concentrator; none if there is no bridge.
+    pub concentrator: Option<ConcentratorConfig>,
+    /// The log.
+    pub log: Log,
+}
+
+/// The broker.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BrokerConfig {
+    /// Domain it serves; has no local part.
+    pub domain: BareJid,
+    /// Accounts that may administer it.
+    pub admins: BTreeSet<BareJid>,
+    /// Listeners for clients that upgrade by STARTTLS.
+    pub c2s: Vec<SocketAddr>,
+    /// Listeners for clients that speak TLS from the first byte.
+    pub c2s_tls: Vec<SocketAddr>,
+    /// Certificate and key; none means a local certificate authority.
+    pub tls: Option<TlsFiles>,
+    /// Whether SCRAM-SHA-1 is offered.
+    pub scram_sha_1: bool,
+    /// Whether PLAIN is offered.
+    pub plain: bool,
+}
+
+/// Certificate and key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsFiles {
+    /// PEM file with the chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// The concentrator.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConcentratorConfig {
+    /// Its account.
+    pub jid: BareJid,
+    /// Accounts whose subscription is accepted at once.
+    pub friends: BTreeSet<BareJid>,
+}
+
+/// One `[[bridge]]`.
+pub struct BridgeConfig {
+    /// Its protocol.
+    pub kind: &'static str,
+    /// Its name, the source of its nodes.
+    pub name: SourceId,
+    /// Its lines, the unit of reload.
+    pub lines: Vec<BridgeLine>,
+}
+
+impl fmt::Debug for BridgeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgeConfig").field("kind", &self.kind).field("name", &self.name).field("lines", &self.lines).finish()
+    }
+}

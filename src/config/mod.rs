@@ -1,0 +1,23 @@
+//! The configuration: `torg.toml` and `conf.d/*.toml`, from text to checked types, and what a change of it means.
+//!
+//! [`load`] tells every mistake at once, with file, line, key and suggestion. Secrets are never values in these files.
+
+mod checked;
+mod diff;
+mod raw;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, Settings, TlsFiles};
+pub use diff::{LineChange, LineKey, RestartNeeded, lines, needs_restart};
+pub use read::{CONF_D_FILES_MAX, load, parse};
+
+/// A commented sample configuration, which loads as it is.
+pub const SAMPLE: &str = include_str!("sample.toml");
+
+/// The JSON Schema of the configuration file.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    torg_thing::config::schema_of::<raw::Raw>()
+}

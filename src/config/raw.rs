@@ -1,0 +1,169 @@
+//! The configuration as it is written: one type per section, read by serde, with the JSON Schema that checks it.
+//!
+//! What a doc comment says here is what an editor shows. Meaning beyond shape (is this an address? does the file
+//! exist?) is checked in `checked.rs`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Configuration of a Torg appliance (`torg.toml`, and each file of `conf.d`).
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    /// The XMPP broker.
+    pub(super) broker: Option<RawBroker>,
+    /// Where accounts, rosters and offline messages are kept.
+    pub(super) store: Option<RawStore>,
+    /// The concentrator: the XMPP address in front of all nodes.
+    pub(super) concentrator: Option<RawConcentrator>,
+    /// Device profiles of this site, beside the shipped ones.
+    pub(super) profiles: Option<RawProfiles>,
+    /// What is logged, and how.
+    pub(super) log: Option<RawLog>,
+    /// The field buses.
+    #[serde(default)]
+    pub(super) bridge: Vec<RawBridge>,
+}
+
+/// The XMPP broker.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBroker {
+    /// Domain it serves, such as "site.example".
+    pub(super) domain: String,
+    /// Accounts that may administer it.
+    #[serde(default)]
+    pub(super) admins: Vec<String>,
+    /// Where clients connect.
+    #[serde(default)]
+    pub(super) listen: RawListen,
+    /// Certificate and key. Without this section a local certificate authority is made at the first start.
+    pub(super) tls: Option<RawTls>,
+    /// How clients may log in.
+    #[serde(default)]
+    pub(super) auth: RawAuth,
+}
+
+/// Addresses to listen on, each "IP:PORT"; port 0 takes any free one.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawListen {
+    /// Clients that begin in plain text and must upgrade by STARTTLS. Default: ["0.0.0.0:5222"].
+    pub(super) c2s: Option<Vec<String>>,
+    /// Clients that speak TLS from the first byte. Default: ["0.0.0.0:5223"].
+    pub(super) c2s_tls: Option<Vec<String>>,
+}
+
+/// Certificate and key of the domain, PEM files.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    /// Certificate chain, leaf first.
+    pub(super) certificate: String,
+    /// Private key of the leaf.
+    pub(super) key: String,
+}
+
+/// How clients may log in. SCRAM-SHA-256, with channel binding where the client can, is always offered.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAuth {
+    /// Also offer SCRAM-SHA-1, for old clients. Default: false.
+    #[serde(default)]
+    pub(super) scram_sha_1: bool,
+    /// Also offer PLAIN, inside TLS only; the server then sees the password. Default: false.
+    #[serde(default)]
+    pub(super) plain: bool,
+}
+
+/// Where accounts, rosters and offline messages are kept.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStore {
+    /// Database file. Default: "torg.db".
+    pub(super) path: String,
+}
+
+/// The concentrator: the XMPP address in front of all nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConcentrator {
+    /// Its account, such as "gateway@site.example".
+    pub(super) jid: String,
+    /// Accounts whose presence subscription is accepted at once. Everybody else is asked of the owner.
+    #[serde(default)]
+    pub(super) friends: Vec<String>,
+}
+
+/// Device profiles of this site, beside the shipped ones.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProfiles {
+    /// Directories with profiles, searched in order and before the shipped ones.
+    #[serde(default)]
+    pub(super) paths: Vec<String>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLog {
+    /// Least grave events that are logged. Default: "info".
+    pub(super) level: Option<RawLevel>,
+    /// Shape of a line. Default: "full".
+    pub(super) format: Option<RawFormat>,
+}
+
+/// Least grave events that are logged.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawLevel {
+    /// Only what an operator must act on.
+    Error,
+    /// Also what is degraded and handled.
+    Warn,
+    /// Also starts, stops and reloads.
+    Info,
+    /// Also every request.
+    Debug,
+    /// Also bytes on the wire.
+    Trace,
+}
+
+/// Shape of a line of the log.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawFormat {
+    /// With time.
+    Full,
+    /// Without time, for a journal that adds its own.
+    Journal,
+}
+
+/// A field bus. Beyond these two keys each kind has its own.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct RawBridge {
+    /// Protocol, such as "modbus".
+    pub(super) kind: String,
+    /// Name of the bridge; it is the SourceId of its nodes.
+    pub(super) name: String,
+}
+
+/// Keys of a bridge that are read here; the rest is the bridge's own.
+pub(super) const BRIDGE_KEYS: &[&str] = &["kind", "name"];
+
+/// Only the bridges of a file: read by itself, so that their errors are told even if other sections have some.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct BridgesOnly {
+    /// The field buses.
+    #[serde(default)]
+    pub(super) bridge: Vec<RawBridge>,
+}
+
+/// Only the profile paths of a file, for the same reason.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub(super) struct ProfilesOnly {
+    /// Device profiles.
+    #[serde(default)]
+    pub(super) profiles: RawProfiles,
+}

@@ -1,0 +1,412 @@
+//! From files to a checked configuration, or to every mistake in them.
+//!
+//! `torg.toml` comes first, then `conf.d/*.toml` beside it in the order of their names. Bridges and profile paths of
+//! all files are added up; every other section stands in exactly one file, so that nobody wonders which one counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use torg_thing::config::{ConfigError, Document, SourceText};
+use torg_thing::{BridgeKind, NodeRef, SourceId};
+use torg_wire::jid::BareJid;
+
+use super::checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, Settings, TlsFiles};
+use super::raw::{
+    BRIDGE_KEYS, BridgesOnly, ProfilesOnly, Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawListen, RawLog,
+    RawTls,
+};
+use crate::telemetry::{Format, Level, Log};
+
+/// Most files read from `conf.d`: a fleet tool writes a handful; more is a wrong directory.
+pub const CONF_D_FILES_MAX: usize = 256;
+
+/// Database file if `[store]` names none.
+const STORE_DEFAULT: &str = "torg.db";
+
+/// Reads and checks the configuration at `path`, with the bridges in `kinds`.
+///
+/// # Errors
+/// Every mistake in every file, in the order of the files and lines.
+pub fn load(path: &Path, kinds: &[&'static BridgeKind]) -> Result<Config, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let mut sources = Vec::new();
+    for file in std::iter::once(Ok(path.to_owned())).chain(conf_d(path)) {
+        match file.and_then(|file| SourceText::read(&file)) {
+            Ok(source) => sources.push(source),
+            Err(error) => errors.push(error),
+        }
+    }
+    check(&sources, kinds, errors)
+}
+
+/// Checks a configuration from memory; relative paths start at the current directory.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn parse(name: &str, text: &str, kinds: &[&'static BridgeKind]) -> Result<Config, Vec<ConfigError>> {
+    check(&[SourceText::new(name, text)], kinds, Vec::new())
+}
+
+/// The files of `conf.d` beside `path`, by name.
+fn conf_d(path: &Path) -> Vec<Result<PathBuf, ConfigError>> {
+    let directory = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    let unreadable = |error: std::io::Error| {
+        ConfigError::unreadable(directory.display().to_string(), format!("cannot be read: {error}"))
+    };
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => return vec![Err(unreadable(error))],
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        match entry.map(|entry| entry.path()) {
+            Ok(file) if file.extension().is_some_and(|extension| extension == "toml") => files.push(file),
+            Ok(_) => {}
+            Err(error) => return vec![Err(unreadable(error))],
+        }
+    }
+    if files.len() > CONF_D_FILES_MAX {
+        let message = format!("holds {} files; at most {CONF_D_FILES_MAX} are read", files.len());
+        return vec![Err(ConfigError::unreadable(directory.display().to_string(), message))];
+    }
+    files.sort();
+    files.into_iter().map(Ok).collect()
+}
+
+fn check(
+    sources: &[SourceText],
+    kinds: &[&'static BridgeKind],
+    mut errors: Vec<ConfigError>,
+) -> Result<Config, Vec<ConfigError>> {
+    let mut documents = Vec::new();
+    for source in sources {
+        match Document::parse(source) {
+            Ok(document) => documents.push(document),
+            Err(found) => errors.extend(found),
+        }
+    }
+    // With a file missing, what it would have said must not be told as missing.
+    let all_files = errors.is_empty();
+    let settings = settings(&documents, all_files, &mut errors);
+    let bridges = bridges(&documents, kinds, &mut errors);
+    if let Some(Settings { concentrator: None, .. }) = settings
+        && let Some((document, _)) = documents.iter().zip(sources).find(|(document, _)| has_bridge(document))
+    {
+        let message = "needs a [concentrator] section with the address under which its nodes are reached";
+        errors.push(document.error_at("bridge[0]", message));
+    }
+    match settings {
+        Some(settings) if errors.is_empty() => Ok(Config { settings, bridges }),
+        _ => {
+            let order = |error: &ConfigError| sources.iter().position(|source| source.name() == &*error.file);
+            errors.sort_by_key(|error| (order(error), error.line, error.column));
+            errors.dedup();
+            Err(errors)
+        }
+    }
+}
+
+fn has_bridge(document: &Document<'_>) -> bool {
+    document.check::<BridgesOnly>().is_ok_and(|only| !only.bridge.is_empty())
+}
+
+/// A section with the document in which it stands.
+type Placed<'d, 's, T> = Option<(&'d Document<'s>, T)>;
+
+/// Every section but the bridges. `None` if something in them is wrong.
+fn settings(documents: &[Document<'_>], all_files: bool, errors: &mut Vec<ConfigError>) -> Option<Settings> {
+    let before = errors.len();
+    let (mut broker, mut store, mut concentrator, mut log) = (None, None, None, None);
+    for document in documents {
+        match document.check::<Raw>() {
+            Ok(raw) => {
+                only_once(&mut broker, document, "broker", raw.broker, errors);
+                only_once(&mut store, document, "store", raw.store, errors);
+                only_once(&mut concentrator, document, "concentrator", raw.concentrator, errors);
+                only_once(&mut log, document, "log", raw.log, errors);
+            }
+            Err(found) => errors.extend(found),
+        }
+    }
+    if !all_files || errors.len() > before {
+        return None;
+    }
+    let main = documents.first()?;
+    let store = match store {
+        Some((document, store)) => path(document, "store.path", &store.path, errors),
+        None => main.source().directory().join(STORE_DEFAULT),
+    };
+    let broker = match broker {
+        Some((document, raw)) => check_broker(document, raw, errors),
+        None => {
+            let message = "needs a [broker] section with the domain it serves";
+            errors.push(main.error_at("broker", message).allowed("domain = \"site.example\""));
+            None
+        }
+    }?;
+    let concentrator = concentrator.map(|(document, raw)| check_concentrator(document, raw, &broker.domain, errors));
+    let log = log.map_or_else(Log::default, |(_, raw)| check_log(&raw));
+    let concentrator = match concentrator {
+        Some(None) => return None,
+        Some(Some(concentrator)) => Some(concentrator),
+        None => None,
+    };
+    (errors.len() == before).then_some(Settings { broker, store, concentrator, log })
+}
+
+/// Keeps a section, and refuses it a second time.
+fn only_once<'d, 's, T>(
+    slot: &mut Placed<'d, 's, T>,
+    document: &'d Document<'s>,
+    key: &str,
+    section: Option<T>,
+    errors: &mut Vec<ConfigError>,
+) {
+    match (slot.as_ref(), section) {
+        (Some((first, _)), Some(_)) => {
+            let message = format!("stands in {} already; keep it in one file", first.source().name());
+            errors.push(document.error_at(key, message));
+        }
+        (None, Some(section)) => *slot = Some((document, section)),
+        (_, None) => {}
+    }
+}
+
+fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<ConfigError>) -> Option<BrokerConfig> {
+    let domain = match BareJid::parse(&raw.domain) {
+        Ok(domain) if domain.local().is_none() => Some(domain),
+        Ok(domain) => {
+            let error = document.error_at("broker.domain", format!("is an account, not a domain: found \"{domain}\""));
+            errors.push(error.suggest(Some(domain.domain())));
+            None
+        }
+        Err(error) => {
+            errors.push(document.error_at("broker.domain", format!("is not a domain: {error}")));
+            None
+        }
+    };
+    let admins = accounts(document, "broker.admins", &raw.admins, errors);
+    if let Some(domain) = &domain {
+        for (index, admin) in raw.admins.iter().enumerate() {
+            let foreign = BareJid::parse(admin).is_ok_and(|admin| admin.domain() != domain.domain());
+            if foreign {
+                let message = format!("\"{admin}\" is not an account of the domain {domain}");
+                errors.push(document.error_at(&format!("broker.admins[{index}]"), message));
+            }
+        }
+    }
+    let RawListen { c2s, c2s_tls } = raw.listen;
+    if [&c2s, &c2s_tls].iter().all(|list| list.as_ref().is_some_and(Vec::is_empty)) {
+        errors.push(document.error_at("broker.listen", "leaves no way to connect: c2s and c2s_tls are both empty"));
+    }
+    let c2s = listeners(document, "broker.listen.c2s", c2s, 5222, errors);
+    let c2s_tls = listeners(document, "broker.listen.c2s_tls", c2s_tls, 5223, errors);
+    for (index, address) in c2s_tls.iter().enumerate() {
+        if address.port() != 0 && c2s.contains(address) {
+            let message = format!("{address} is in c2s too; one port speaks one of the two");
+            errors.push(document.error_at(&format!("broker.listen.c2s_tls[{index}]"), message));
+        }
+    }
+    let tls = raw.tls.map(|tls| check_tls(document, &tls, errors));
+    Some(BrokerConfig {
+        domain: domain?,
+        admins,
+        c2s,
+        c2s_tls,
+        tls,
+        scram_sha_1: raw.auth.scram_sha_1,
+        plain: raw.auth.plain,
+    })
+}
+
+/// Addresses to listen on. A list that is absent has one entry: every IPv4 interface on the standard port.
+fn listeners(
+    document: &Document<'_>,
+    key: &str,
+    texts: Option<Vec<String>>,
+    port: u16,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<SocketAddr> {
+    let Some(texts) = texts else {
+        return vec![SocketAddr::from(([0, 0, 0, 0], port))];
+    };
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let at = format!("{key}[{index}]");
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() != 0 && addresses.contains(&address) => {
+                errors.push(document.error_at(&at, format!("{address} is listed twice")));
+            }
+            Ok(address) => addresses.push(address),
+            Err(_) => {
+                let error = document.error_at(&at, format!("\"{text}\" is not an address to listen on"));
+                let error = error.allowed(format!("IP and port, such as 127.0.0.1:{port}, 0.0.0.0:{port} or [::]:{port}"));
+                errors.push(error.suggest(listener_like(text, port)));
+            }
+        }
+    }
+    addresses
+}
+
+/// What was probably meant by an address to listen on.
+fn listener_like(text: &str, port: u16) -> Option<String> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, found)) if found.parse::<u16>().is_ok() => (host, found.to_owned()),
+        _ => (text, port.to_string()),
+    };
+    let host = match host {
+        "localhost" => "127.0.0.1",
+        "" | "*" => "0.0.0.0",
+        host => host,
+    };
+    let candidate = format!("{host}:{port}");
+    candidate.parse::<SocketAddr>().is_ok().then_some(candidate)
+}
+
+fn check_tls(document: &Document<'_>, raw: &RawTls, errors: &mut Vec<ConfigError>) -> TlsFiles {
+    let certificate = path(document, "broker.tls.certificate", &raw.certificate, errors);
+    let key = path(document, "broker.tls.key", &raw.key, errors);
+    for (at, file) in [("broker.tls.certificate", &certificate), ("broker.tls.key", &key)] {
+        if let Err(error) = std::fs::File::open(file) {
+            errors.push(document.error_at(at, format!("{} cannot be read: {error}", file.display())));
+        }
+    }
+    TlsFiles { certificate, key }
+}
+
+fn check_concentrator(
+    document: &Document<'_>,
+    raw: RawConcentrator,
+    domain: &BareJid,
+    errors: &mut Vec<ConfigError>,
+) -> Option<ConcentratorConfig> {
+    let friends = accounts(document, "concentrator.friends", &raw.friends, errors);
+    let jid = account(document, "concentrator.jid", &raw.jid, errors)?;
+    if jid.domain() != domain.domain() {
+        let message = format!("\"{jid}\" is not an account of the domain {domain}");
+        let suggestion = jid.local().map(|local| format!("{local}@{domain}"));
+        errors.push(document.error_at("concentrator.jid", message).suggest(suggestion));
+        return None;
+    }
+    Some(ConcentratorConfig { jid, friends })
+}
+
+/// A list of accounts.
+fn accounts(document: &Document<'_>, key: &str, texts: &[String], errors: &mut Vec<ConfigError>) -> BTreeSet<BareJid> {
+    let parsed = texts.iter().enumerate().filter_map(|(index, text)| {
+        account(document, &format!("{key}[{index}]"), text, errors)
+    });
+    parsed.collect()
+}
+
+/// An account: a bare JID with a local part.
+fn account(document: &Document<'_>, key: &str, text: &str, errors: &mut Vec<ConfigError>) -> Option<BareJid> {
+    let (message, suggestion) = match BareJid::parse(text) {
+        Ok(jid) if jid.local().is_some() => return Some(jid),
+        Ok(jid) => (format!("\"{jid}\" is a domain, not an account"), None),
+        Err(error) => {
+            let bare = text.split_once('/').map(|(bare, _)| bare.to_owned());
+            (format!("\"{text}\" is not an account: {error}"), bare)
+        }
+    };
+    errors.push(document.error_at(key, message).allowed("an address such as anna@site.example").suggest(suggestion));
+    None
+}
+
+fn check_log(raw: &RawLog) -> Log {
+    let level = match raw.level {
+        Some(RawLevel::Error) => Level::Error,
+        Some(RawLevel::Warn) => Level::Warn,
+        Some(RawLevel::Info) | None => Level::Info,
+        Some(RawLevel::Debug) => Level::Debug,
+        Some(RawLevel::Trace) => Level::Trace,
+    };
+    let format = match raw.format {
+        Some(RawFormat::Full) | None => Format::Full,
+        Some(RawFormat::Journal) => Format::Journal,
+    };
+    Log { level, format }
+}
+
+/// A path; a relative one starts at the directory of the file that names it.
+fn path(document: &Document<'_>, key: &str, text: &str, errors: &mut Vec<ConfigError>) -> PathBuf {
+    if text.is_empty() {
+        errors.push(document.error_at(key, "is empty").allowed("a path"));
+    }
+    document.source().directory().join(text)
+}
+
+/// Every bridge of every file, built.
+fn bridges(
+    documents: &[Document<'_>],
+    kinds: &[&'static BridgeKind],
+    errors: &mut Vec<ConfigError>,
+) -> Vec<BridgeConfig> {
+    let profiles = profile_paths(documents, errors);
+    let mut built = Vec::new();
+    let mut names: BTreeMap<SourceId, &str> = BTreeMap::new();
+    let mut nodes: BTreeMap<NodeRef, String> = BTreeMap::new();
+    for document in documents {
+        // What is wrong with a head has been told with the other sections.
+        let heads = document.check::<BridgesOnly>().unwrap_or_default();
+        for (index, head) in heads.bridge.iter().enumerate() {
+            let key = format!("bridge[{index}]");
+            let name = match SourceId::parse(&head.name) {
+                Ok(name) if head.name.is_empty() => {
+                    errors.push(document.error_at(&format!("{key}.name"), "is empty").allowed("a name such as \"plant\""));
+                    name
+                }
+                Ok(name) => name,
+                Err(error) => {
+                    errors.push(document.error_at(&format!("{key}.name"), error.to_string()));
+                    continue;
+                }
+            };
+            if let Some(first) = names.insert(name.clone(), document.source().name()) {
+                let message = format!("\"{name}\" names another bridge already (in {first})");
+                errors.push(document.error_at(&format!("{key}.name"), message));
+                continue;
+            }
+            let Some(kind) = kinds.iter().find(|kind| kind.name == head.kind) else {
+                let known: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+                let error = document.unknown_at(&format!("{key}.kind"), "unknown value", known.iter().copied());
+                errors.push(error.allowed(known.join(" or ")));
+                continue;
+            };
+            let Some(section) = document.section(&key, &head.name, BRIDGE_KEYS, &profiles) else { continue };
+            match (kind.build)(&section) {
+                Ok(lines) => {
+                    for line in &lines {
+                        for node in &line.nodes {
+                            if let Some(first) = nodes.insert(node.clone(), format!("{name}/{}", line.name)) {
+                                errors.push(document.error_at(&key, format!("the node {node} is on line {first} already")));
+                            }
+                        }
+                    }
+                    built.push(BridgeConfig { kind: kind.name, name, lines });
+                }
+                Err(found) => errors.extend(found),
+            }
+        }
+    }
+    built
+}
+
+/// The directories with profiles of all files, in order.
+fn profile_paths(documents: &[Document<'_>], errors: &mut Vec<ConfigError>) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for document in documents {
+        let Ok(only) = document.check::<ProfilesOnly>() else { continue };
+        for (index, text) in only.profiles.paths.iter().enumerate() {
+            let key = format!("profiles.paths[{index}]");
+            let directory = path(document, &key, text, errors);
+            if !directory.is_dir() {
+                errors.push(document.error_at(&key, format!("{} is not a directory", directory.display())));
+            }
+            paths.push(directory);
+        }
+    }
+    paths
+}
