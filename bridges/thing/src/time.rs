@@ -200,7 +200,7 @@ impl fmt::Display for TimeOfDay {
 fn fraction(f: &mut fmt::Formatter<'_>, micros: u32) -> fmt::Result {
     if micros == 0 {
         Ok(())
-    } else if micros % 1000 == 0 {
+    } else if micros.is_multiple_of(1000) {
         write!(f, ".{:03}", micros / 1000)
     } else {
         write!(f, ".{micros:06}")
