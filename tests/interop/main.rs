@@ -1,0 +1,21 @@
+//! The appliance among strangers: the real binary, foreign XMPP clients, foreign Modbus devices, Debian's judge of units.
+//!
+//! Every peer is a program that other people wrote; `tests/peers/setup` installs it and its absence is a failure. All
+//! traffic stays on the loopback. The scripts that drive the peers lie in `tests/peers`.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking and say why"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clients;
+mod node_commands;
+mod plant;
+mod plus;
+mod systemd;

@@ -1,0 +1,36 @@
+//! systemd's own opinion of `systemd/torg.service`.
+
+use std::{fs, process::Command};
+
+use crate::support::{child::Child, repository};
+
+/// Highest accepted exposure, in tenths, as `systemd-analyze` counts.
+const EXPOSURE_MAX: &str = "15";
+
+#[test]
+fn the_exposure_of_the_unit_is_at_most_1_5() {
+    let mut command = Command::new("systemd-analyze");
+    command.args(["security", "--no-pager", "--offline=true"]).arg(format!("--threshold={EXPOSURE_MAX}"));
+    let text = Child::start("systemd-analyze", command.arg(repository("systemd/torg.service"))).succeed();
+    assert!(text.contains("Overall exposure level for torg.service"), "{text}");
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = fs::read_to_string(repository("systemd/torg.service")).unwrap();
+    // The binary is not installed on a machine that tests, and `verify` looks for it.
+    let (start, installed) = ("ExecStart=/usr/bin/torg", "ExecStart=/bin/true");
+    assert!(unit.contains(start));
+    let file = folder.path().join("torg.service");
+    fs::write(&file, unit.replace(start, installed)).unwrap();
+    let done = Command::new("systemd-analyze").arg("verify").arg(&file).output().unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn the_unit_stops_its_service_only_after_the_drain_of_20_seconds() {
+    let unit = fs::read_to_string(repository("systemd/torg.service")).unwrap();
+    let seconds = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec="));
+    assert!(seconds.and_then(|text| text.parse::<u32>().ok()).is_some_and(|seconds| seconds > 20));
+}

@@ -1,0 +1,108 @@
+//! One running `torg run`: its own folder, free ports, accounts made through the command line.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use super::child::Child;
+
+/// The domain of every test site: a name that each client resolves to the loopback and finds in the certificate.
+pub(crate) const DOMAIN: &str = "localhost";
+/// The concentrator of every test site.
+pub(crate) const GATEWAY: &str = "gateway@localhost";
+
+/// A running appliance; dropping it ends it.
+pub(crate) struct Site {
+    /// The process.
+    pub(crate) torg: Child,
+    /// Port of STARTTLS.
+    pub(crate) c2s: u16,
+    /// Port of direct TLS.
+    pub(crate) c2s_tls: u16,
+    folder: TempDir,
+}
+
+impl Site {
+    /// Starts an appliance with the bridges of `bridges` (TOML), these friends of the gateway and these accounts; the
+    /// password of every account is [`password`] of its name.
+    pub(crate) fn start(bridges: &str, friends: &[&str], accounts: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write_config(folder.path(), bridges, friends);
+        for account in accounts {
+            let jid = format!("{account}@{DOMAIN}");
+            let mut add = torg_command();
+            add.args(["account", "add", &jid, "--password-stdin", "--config"]).arg(folder.path().join("torg.toml"));
+            let mut add = Child::start("torg account add", &mut add);
+            add.write(&format!("{}\n", password(account)));
+            add.succeed();
+        }
+        let mut run = torg_command();
+        run.args(["run", "--print-addresses", "--config"]).arg(folder.path().join("torg.toml"));
+        run.env("RUST_LOG", "debug");
+        let torg = Child::start("torg run", &mut run);
+        torg.line("READY", |line| line == "READY" || line.starts_with("READY "));
+        let port = |kind: &str| -> u16 {
+            let start = format!("ADDRESS {kind} ");
+            let line = torg.line(&start, |line| line.starts_with(&start));
+            line.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port in {line}"))
+        };
+        let (c2s, c2s_tls) = (port("c2s"), port("c2s_tls"));
+        Self { c2s, c2s_tls, torg, folder }
+    }
+
+    /// Writes other bridges or friends into the configuration file, for a reload.
+    pub(crate) fn rewrite(&self, bridges: &str, friends: &[&str]) {
+        write_config(self.folder.path(), bridges, friends);
+    }
+
+    /// The file that clients must trust: the authority that the first start made.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// Runs `torg node ...` as `account` and returns what it prints as JSON.
+    pub(crate) fn node(&self, account: &str, arguments: &[&str]) -> serde_json::Value {
+        let text = self.start_node(account, arguments).succeed();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("torg node {arguments:?}: {error}: {text}"))
+    }
+
+    /// Starts `torg node ...` as `account`, over STARTTLS.
+    pub(crate) fn start_node(&self, account: &str, arguments: &[&str]) -> Child {
+        let mut command = torg_command();
+        command
+            .arg("node")
+            .args(arguments)
+            .args(["--as", &format!("{account}@{DOMAIN}"), "--password-stdin", "--jid", GATEWAY, "--json"])
+            .args(["--server", &format!("127.0.0.1:{}", self.c2s), "--ca"])
+            .arg(self.authority());
+        let mut child = Child::start("torg node", &mut command);
+        child.write(&format!("{}\n", password(account)));
+        child
+    }
+}
+
+/// The password of an account; it opens nothing outside its test.
+pub(crate) fn password(account: &str) -> String {
+    format!("{account}-is-here")
+}
+
+/// The binary under test.
+pub(crate) fn torg_command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_torg"))
+}
+
+fn write_config(folder: &Path, bridges: &str, friends: &[&str]) {
+    let friends: Vec<String> = friends.iter().map(|friend| format!("\"{friend}@{DOMAIN}\"")).collect();
+    let friends = friends.join(", ");
+    let text = format!(
+        "[broker]\ndomain = \"{DOMAIN}\"\n\
+         [broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+         [store]\npath = \"torg.db\"\n\
+         [concentrator]\njid = \"{GATEWAY}\"\nfriends = [{friends}]\n{bridges}"
+    );
+    fs::write(folder.join("torg.toml"), text).expect("the folder is writable");
+}
