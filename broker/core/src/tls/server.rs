@@ -1,0 +1,101 @@
+//! What the broker serves: one rustls configuration for the certificate in force, exchanged whole on reload.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ResolvesServerCert, ClientHello};
+use rustls::sign::CertifiedKey;
+use torg_thing::Timestamp;
+use torg_wire::sasl::ChannelBindings;
+
+use super::{Loaded, TlsError, binding};
+
+/// ALPN name of client streams over direct TLS (XEP-0368 §4).
+pub const ALPN_XMPP_CLIENT: &[u8] = b"xmpp-client";
+
+/// Session tickets given to each TLS 1.3 client: one, since a thing keeps its stream for weeks and resumes once.
+const TICKETS: usize = 1;
+
+/// The certificate in force, and how to change it.
+#[derive(Debug)]
+pub struct ServerTls {
+    current: ArcSwap<Served>,
+}
+
+/// One certificate, its TLS configuration and its hash. A connection keeps the one it began with.
+#[derive(Debug)]
+pub struct Served {
+    config: Arc<ServerConfig>,
+    end_point: Option<Vec<u8>>,
+    until: Timestamp,
+}
+
+impl ServerTls {
+    /// Serves this certificate from the start.
+    ///
+    /// # Errors
+    /// The TLS library refuses its own defaults; not the operator's fault.
+    pub fn new(certificate: &Loaded) -> Result<ServerTls, TlsError> {
+        Ok(ServerTls { current: ArcSwap::from_pointee(Served::new(certificate)?) })
+    }
+
+    /// Serves this certificate to connections that begin from now on; the others go on with theirs.
+    ///
+    /// # Errors
+    /// As [`ServerTls::new`]; the old one stays in force.
+    pub fn replace(&self, certificate: &Loaded) -> Result<(), TlsError> {
+        self.current.store(Arc::new(Served::new(certificate)?));
+        Ok(())
+    }
+
+    /// What a connection that begins now is served with. Take it once for each connection and keep it until the handshake is over.
+    pub fn current(&self) -> Arc<Served> {
+        self.current.load_full()
+    }
+}
+
+impl Served {
+    fn new(certificate: &Loaded) -> Result<Served, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(TlsError::internal)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Only(certificate.certified.clone())));
+        config.require_ems = true;
+        config.alpn_protocols = vec![ALPN_XMPP_CLIENT.to_vec()];
+        config.send_tls13_tickets = TICKETS;
+        // Stateless tickets: resumption costs no memory for absent clients. Their keys rotate inside.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::internal)?;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        let end_point = certificate.certified.end_entity_cert().ok().and_then(binding::server_end_point);
+        Ok(Served { config: Arc::new(config), end_point, until: certificate.until })
+    }
+
+    /// For `tokio_rustls::TlsAcceptor` or a bare `ServerConnection`.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
+    /// End of the certificate's validity.
+    pub fn until(&self) -> Timestamp {
+        self.until
+    }
+
+    /// Channel bindings of a connection that was served with this, after its handshake.
+    pub fn bindings(&self, connection: &rustls::ServerConnection) -> ChannelBindings {
+        binding::server_bindings(connection, self.end_point.clone())
+    }
+}
+
+/// Serves one certificate whatever name the client asks for: old clients send none.
+#[derive(Debug)]
+struct Only(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Only {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}

@@ -1,0 +1,257 @@
+//! The server's side of one authentication attempt, whatever the mechanism (RFC 6120 §6.4).
+//!
+//! One rule for all of them is kept here: an authzid must name the very account that proved itself. Delegation ("I am
+//! anna, let me be bob") does not exist.
+
+use super::keys::{PasswordCheck, PasswordVerdict, ServerSecret, StoredKeys};
+use super::plain::PlainMessage;
+use super::scram_server::{AwaitProof, ClientFirst};
+use super::{ChannelBindings, Failure, Mechanism, ScramHash};
+use crate::jid::{BareJid, DomainPart, LocalPart};
+
+/// What the operator allows, and the secret behind the answers for unknown users.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// SCRAM-SHA-1 and its -PLUS for old clients. Accounts need SHA-1 keys for it.
+    pub scram_sha1: bool,
+    /// PLAIN; even then inside TLS only.
+    pub plain: bool,
+    /// EXTERNAL for client certificates that prove an address of ours.
+    pub external: bool,
+    /// See [`ServerSecret`].
+    pub secret: ServerSecret,
+}
+
+/// What a store knows of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The keys for the hash that was asked for.
+    pub keys: StoredKeys,
+    /// The account exists but is switched off; the client learns it only after a right proof.
+    pub disabled: bool,
+}
+
+/// What to do next. An attempt ends with `Success` or `Failure`.
+#[derive(Debug)]
+pub enum ServerStep {
+    /// Ask the port whether this account, proven by certificate, may log in; answer with [`Server::authorised`].
+    Authorise(BareJid),
+    /// Send this challenge (decoded form; may be empty).
+    Challenge(Vec<u8>),
+    /// Run the check elsewhere; answer with [`Server::checked`].
+    Check(PasswordCheck),
+    /// Tell the client why not.
+    Failure(Failure),
+    /// Look the account up; answer with [`Server::credentials`] or [`Server::unavailable`].
+    Lookup {
+        /// The account.
+        account: BareJid,
+        /// The hash whose keys are wanted.
+        hash: ScramHash,
+    },
+    /// The client is this account.
+    Success {
+        /// The account.
+        account: BareJid,
+        /// How it proved that.
+        mechanism: Mechanism,
+        /// Additional data to send along (the server's signature).
+        data: Option<Vec<u8>>,
+    },
+}
+
+/// The mechanisms to offer on a secured connection, best first.
+///
+/// `proven` is whether the client's certificate proves an address of ours.
+pub fn offer(policy: &Policy, bindings: &ChannelBindings, proven: bool) -> Vec<Mechanism> {
+    Mechanism::ALL
+        .into_iter()
+        .filter(|mechanism| match mechanism {
+            Mechanism::External => policy.external && proven,
+            Mechanism::ScramSha256Plus => !bindings.is_empty(),
+            Mechanism::ScramSha1Plus => policy.scram_sha1 && !bindings.is_empty(),
+            Mechanism::ScramSha256 => true,
+            Mechanism::ScramSha1 => policy.scram_sha1,
+            Mechanism::Plain => policy.plain,
+        })
+        .collect()
+}
+
+/// One attempt. Feed it what the client says, do what it answers.
+#[derive(Debug)]
+pub struct Server {
+    mechanism: Mechanism,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The mechanism is chosen; the client's first message is awaited.
+    First,
+    /// The keys are being looked up.
+    ScramKeys { first: ClientFirst, account: BareJid, nonce: String },
+    ScramProof { proof: AwaitProof, account: Option<BareJid>, disabled: bool },
+    PlainKeys { password: crate::secret::Secret<String>, account: BareJid },
+    PlainCheck { account: BareJid, real: bool, disabled: bool },
+    External { account: BareJid },
+    Ended,
+}
+
+/// What an attempt needs from its connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The operator's policy.
+    pub policy: &'a Policy,
+    /// The domain this stream is for.
+    pub domain: &'a DomainPart,
+    /// Channel bindings of the connection.
+    pub bindings: &'a ChannelBindings,
+    /// Addresses the client's certificate proves.
+    pub proven: &'a [BareJid],
+}
+
+impl Server {
+    /// Starts an attempt with the mechanism the client chose, and its initial response if it sent one.
+    ///
+    /// `nonce` is fresh randomness in printable ASCII without comma.
+    pub fn start(mechanism: Mechanism, initial: Option<&[u8]>, nonce: String, context: Context<'_>) -> (Server, ServerStep) {
+        let mut server = Server { mechanism, state: State::First };
+        let offered = offer(context.policy, context.bindings, !context.proven.is_empty()).contains(&mechanism);
+        let step = match initial {
+            _ if !offered => server.fail(Failure::InvalidMechanism),
+            Some(message) => server.response(message, nonce, context),
+            None => ServerStep::Challenge(Vec::new()),
+        };
+        (server, step)
+    }
+
+    /// A response of the client. `nonce` is used for the first one only.
+    pub fn response(&mut self, message: &[u8], nonce: String, context: Context<'_>) -> ServerStep {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::First => self.first(message, nonce, context).unwrap_or_else(|failure| self.fail(failure)),
+            State::ScramProof { proof, account, disabled } => match (proof.finish(message), account) {
+                (Ok(_), Some(_)) if disabled => self.fail(Failure::AccountDisabled),
+                (Ok(data), Some(account)) => self.succeed(account, Some(data.into_bytes())),
+                (Ok(_), None) => self.fail(Failure::NotAuthorized),
+                (Err(failure), _) => self.fail(failure),
+            },
+            // A response while nothing was asked.
+            _ => self.fail(Failure::MalformedRequest),
+        }
+    }
+
+    fn first(&mut self, message: &[u8], nonce: String, context: Context<'_>) -> Result<ServerStep, Failure> {
+        let domain = context.domain;
+        match self.mechanism {
+            Mechanism::External => {
+                let account = external(message, context)?;
+                self.state = State::External { account: account.clone() };
+                Ok(ServerStep::Authorise(account))
+            }
+            Mechanism::Plain => {
+                let plain = PlainMessage::parse(message)?;
+                let account = account(&plain.username, domain);
+                check_authzid(plain.authzid.as_deref(), account.as_ref(), domain)?;
+                let Some(account) = account else {
+                    return Err(Failure::NotAuthorized);
+                };
+                self.state = State::PlainKeys { password: plain.password, account: account.clone() };
+                Ok(ServerStep::Lookup { account, hash: ScramHash::Sha256 })
+            }
+            scram => {
+                let hash = scram.hash().ok_or(Failure::InvalidMechanism)?;
+                let first = ClientFirst::parse(message, hash, scram.is_plus(), !context.bindings.is_empty(), context.bindings)?;
+                let account = account(&first.username, domain);
+                check_authzid(first.authzid.as_deref(), account.as_ref(), domain)?;
+                let Some(account) = account else {
+                    // No account can have such a name: a challenge like any other, and no proof will do.
+                    let keys = context.policy.secret.stand_in(hash, &first.username);
+                    let (proof, challenge) = first.challenge(keys, false, &nonce);
+                    self.state = State::ScramProof { proof, account: None, disabled: false };
+                    return Ok(ServerStep::Challenge(challenge.into_bytes()));
+                };
+                self.state = State::ScramKeys { first, account: account.clone(), nonce };
+                Ok(ServerStep::Lookup { account, hash })
+            }
+        }
+    }
+
+    /// The answer to `Lookup`; `None` for an unknown account or one without keys for this hash.
+    pub fn credentials(&mut self, found: Option<Credentials>, policy: &Policy) -> ServerStep {
+        let real = found.is_some();
+        let disabled = found.as_ref().is_some_and(|found| found.disabled);
+        let keys = |hash, account: &BareJid| found.map_or_else(|| policy.secret.stand_in(hash, account.as_str()), |found| found.keys);
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::ScramKeys { first, account, nonce } => {
+                let Some(hash) = self.mechanism.hash() else { return self.fail(Failure::InvalidMechanism) };
+                let (proof, challenge) = first.challenge(keys(hash, &account), real, &nonce);
+                self.state = State::ScramProof { proof, account: Some(account), disabled };
+                ServerStep::Challenge(challenge.into_bytes())
+            }
+            State::PlainKeys { password, account } => {
+                let keys = keys(ScramHash::Sha256, &account);
+                self.state = State::PlainCheck { account, real, disabled };
+                ServerStep::Check(PasswordCheck { keys, password })
+            }
+            _ => self.fail(Failure::MalformedRequest),
+        }
+    }
+
+    /// The store did not answer `Lookup` or `Authorise`.
+    pub fn unavailable(&mut self) -> ServerStep {
+        self.fail(Failure::TemporaryAuthFailure)
+    }
+
+    /// The answer to `Check`.
+    pub fn checked(&mut self, verdict: PasswordVerdict) -> ServerStep {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::PlainCheck { disabled: true, real: true, .. } if verdict.0 => self.fail(Failure::AccountDisabled),
+            State::PlainCheck { account, real: true, .. } if verdict.0 => self.succeed(account, None),
+            _ => self.fail(Failure::NotAuthorized),
+        }
+    }
+
+    /// The answer to `Authorise`.
+    pub fn authorised(&mut self, allowed: bool) -> ServerStep {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::External { account } if allowed => self.succeed(account, None),
+            _ => self.fail(Failure::NotAuthorized),
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> ServerStep {
+        self.state = State::Ended;
+        ServerStep::Failure(failure)
+    }
+
+    fn succeed(&mut self, account: BareJid, data: Option<Vec<u8>>) -> ServerStep {
+        ServerStep::Success { account, mechanism: self.mechanism, data }
+    }
+}
+
+/// The account a prepared user name means here; `None` if no account can be called that.
+fn account(username: &str, domain: &DomainPart) -> Option<BareJid> {
+    LocalPart::parse(username).ok().map(|local| BareJid::from_parts(Some(&local), domain))
+}
+
+/// The rule against taking another's identity: an authzid is the same account, as bare address or as user name.
+fn check_authzid(authzid: Option<&str>, account_proven: Option<&BareJid>, domain: &DomainPart) -> Result<(), Failure> {
+    let Some(authzid) = authzid else { return Ok(()) };
+    let asked = if authzid.contains('@') { BareJid::parse(authzid).ok() } else { account(authzid, domain) };
+    if asked.is_some() && asked.as_ref() == account_proven { Ok(()) } else { Err(Failure::InvalidAuthzid) }
+}
+
+/// EXTERNAL: the authzid, or nothing if the certificate proves exactly one address (RFC 4422 Appendix A, XEP-0178 §2).
+fn external(message: &[u8], context: Context<'_>) -> Result<BareJid, Failure> {
+    let text = super::message::text(message)?;
+    let ours = || context.proven.iter().filter(|jid| jid.domain() == context.domain.as_str() && jid.local().is_some());
+    if text.is_empty() {
+        let mut proven = ours();
+        return match (proven.next(), proven.next()) {
+            (Some(only), None) => Ok(only.clone()),
+            _ => Err(Failure::InvalidAuthzid),
+        };
+    }
+    let asked = if text.contains('@') { BareJid::parse(text).ok() } else { account(text, context.domain) };
+    ours().find(|jid| Some(*jid) == asked.as_ref()).cloned().ok_or(Failure::InvalidAuthzid)
+}

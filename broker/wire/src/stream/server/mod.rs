@@ -1,0 +1,437 @@
+//! The server's machine for a client's stream (RFC 6120 §4 to §7, receiving entity).
+//!
+//! Each state of the negotiation is a small struct in a file of its own, consumed into the next.
+
+mod auth;
+mod bind;
+mod header;
+mod ready;
+mod starttls;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::talk::Talk;
+use super::{BIND_TIME, CLOSE_TIME, LOGIN_TIME, Secured, Why};
+use crate::jid::{BareJid, DomainPart, FullJid, ResourcePart};
+use crate::reader::{StreamEvent, StreamHeader, StreamReader};
+use crate::sasl::{self, Credentials, PasswordCheck, PasswordVerdict, ScramHash};
+use crate::seed::Seed;
+use crate::stanza::{Stanza, StanzaError};
+use crate::stream_error::{StreamCondition, StreamError};
+use crate::xml::{Element, Limits};
+use auth::{AwaitAuth, Exchange};
+use bind::{AwaitBind, Binding};
+use header::AwaitHeader;
+use ready::Ready;
+use starttls::{AwaitStartTls, Handshake};
+
+/// What all streams of a listener share.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// The domain we serve.
+    pub domain: DomainPart,
+    /// Which logins are allowed.
+    pub policy: sasl::Policy,
+    /// Features to advertise after login besides bind and session: roster versioning, pre-approval, stream limits...
+    pub features: Vec<Element>,
+    /// Limits after login; before it [`Limits::BEFORE_LOGIN`] holds.
+    pub limits: Limits,
+}
+
+/// What the machine wants from its shell.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// May this account, proven by certificate, log in? Answer with [`ServerStream::authorised`].
+    Authorise(BareJid),
+    /// Bind this resource; answer with [`ServerStream::bound`]. Another resource may be given instead.
+    Bind {
+        /// The account that logged in, and how.
+        account: BareJid,
+        /// How it logged in.
+        mechanism: sasl::Mechanism,
+        /// The resource it asked for, or a random one.
+        resource: ResourcePart,
+    },
+    /// Run the check where CPU time does no harm; answer with [`ServerStream::password_checked`].
+    CheckPassword(PasswordCheck),
+    /// Write what is left, close the connection, forget the machine. Nothing follows.
+    Close(Why),
+    /// Look up the keys of this account; answer with [`ServerStream::credentials`] or [`ServerStream::store_failed`].
+    Lookup {
+        /// The account.
+        account: BareJid,
+        /// The hash whose keys are wanted.
+        hash: ScramHash,
+    },
+    /// A stanza of the client, its `from` either absent or proven to be its own.
+    Stanza(Stanza),
+    /// Begin the TLS handshake as server once everything is written; answer with [`ServerStream::secured`].
+    StartTls,
+    /// Write these bytes.
+    Write(Vec<u8>),
+}
+
+/// One client's stream, from its first byte to its last.
+#[derive(Debug)]
+pub struct ServerStream {
+    settings: Arc<ServerSettings>,
+    reader: StreamReader,
+    talk: Talk<Output>,
+    stage: Stage,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Negotiating(Box<Negotiation>),
+    Ready(Ready),
+    /// Our end tag is out, theirs is awaited.
+    Closing,
+    Closed,
+}
+
+/// What is needed until the resource is bound, and no longer.
+#[derive(Debug)]
+struct Negotiation {
+    common: Common,
+    step: Step,
+}
+
+/// What the steps share.
+#[derive(Debug)]
+struct Common {
+    settings: Arc<ServerSettings>,
+    seed: Seed,
+    secured: Option<Secured>,
+    /// Failed logins, and later failed binds.
+    tries: u8,
+    /// Language of the client's stream header.
+    lang: Option<compact_str::CompactString>,
+}
+
+/// The states of the negotiation. SASL2 and resumption will be further ones.
+#[derive(Debug)]
+enum Step {
+    Header(AwaitHeader),
+    StartTls(AwaitStartTls),
+    Handshake(Handshake),
+    Auth(AwaitAuth),
+    Exchange(Exchange),
+    Bind(AwaitBind),
+    Binding(Binding),
+    Ready(Ready),
+}
+
+type StepResult = Result<Step, Why>;
+
+fn fault(condition: StreamCondition, text: &'static str) -> Why {
+    Why::Fault(StreamError::new(condition).with_text(text))
+}
+
+impl ServerStream {
+    /// A stream on a connection without TLS: STARTTLS will be required. `seed` is fresh randomness for this stream alone.
+    pub fn new(settings: Arc<ServerSettings>, seed: Seed, now: Instant) -> ServerStream {
+        ServerStream::start(settings, seed, None, now)
+    }
+
+    /// A stream on a connection that is secured already: direct TLS (XEP-0368).
+    pub fn direct_tls(settings: Arc<ServerSettings>, seed: Seed, secured: Secured, now: Instant) -> ServerStream {
+        ServerStream::start(settings, seed, Some(secured), now)
+    }
+
+    fn start(settings: Arc<ServerSettings>, seed: Seed, secured: Option<Secured>, now: Instant) -> ServerStream {
+        let common = Common { settings: settings.clone(), seed, secured, tries: 0, lang: None };
+        ServerStream {
+            settings,
+            reader: StreamReader::new(Limits::BEFORE_LOGIN),
+            talk: Talk::new(),
+            stage: Stage::Negotiating(Box::new(Negotiation { common, step: Step::Header(AwaitHeader { account: None }) })),
+            deadline: now.checked_add(LOGIN_TIME),
+        }
+    }
+
+    // -- bytes and time
+
+    /// Received bytes. Take every output before feeding more.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.reader.feed(bytes);
+    }
+
+    /// The connection ended: no further bytes will come.
+    pub fn end_of_input(&mut self) {
+        match self.stage {
+            Stage::Closed => {}
+            Stage::Closing => self.close_with(Why::ByUs),
+            _ => self.close_with(Why::Lost),
+        }
+    }
+
+    /// When to call [`ServerStream::wake`]; `None` once a resource is bound.
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The clock says `now`; a deadline that has passed ends the stream.
+    pub fn wake(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let speechless = match &self.stage {
+            Stage::Negotiating(negotiation) => matches!(negotiation.step, Step::Handshake(_)),
+            Stage::Closing => true,
+            Stage::Ready(_) | Stage::Closed => return,
+        };
+        if speechless {
+            self.close_with(Why::Slow);
+        } else {
+            self.fail(fault(StreamCondition::ConnectionTimeout, "Login took too long."));
+        }
+    }
+
+    /// What to do next; `None` until something is received or answered.
+    pub fn output(&mut self, now: Instant) -> Option<Output> {
+        loop {
+            if let Some(bytes) = self.talk.take_bytes() {
+                return Some(Output::Write(bytes));
+            }
+            if let Some(event) = self.talk.take_event() {
+                return Some(event);
+            }
+            if self.is_waiting() {
+                return None;
+            }
+            match self.reader.next_event() {
+                Ok(Some(event)) => self.event(event, now),
+                Ok(None) => return None,
+                Err(error) => self.fail(Why::Fault(error)),
+            }
+        }
+    }
+
+    /// Whether the machine waits for an answer (or for nothing any more) and takes no further element.
+    fn is_waiting(&self) -> bool {
+        match &self.stage {
+            Stage::Negotiating(negotiation) => match &negotiation.step {
+                Step::Handshake(_) | Step::Binding(_) => true,
+                Step::Exchange(exchange) => exchange.is_waiting(),
+                _ => false,
+            },
+            Stage::Ready(_) | Stage::Closing => false,
+            Stage::Closed => true,
+        }
+    }
+
+    fn event(&mut self, event: StreamEvent, now: Instant) {
+        match (event, &mut self.stage) {
+            (StreamEvent::Close, Stage::Closing) => self.close_with(Why::ByUs),
+            (StreamEvent::Close, _) => {
+                self.talk.end();
+                self.close_with(Why::ByPeer);
+            }
+            (StreamEvent::Element(element), Stage::Ready(ready)) => {
+                if let Err(why) = ready.element(element, &mut self.talk) {
+                    self.fail(why);
+                }
+            }
+            (StreamEvent::Element(element), Stage::Negotiating(_)) => {
+                let empty = self.reader.is_empty();
+                self.step(now, |step, common, talk| step.element(&element, empty, common, talk));
+            }
+            (StreamEvent::Open(header), Stage::Negotiating(_)) => self.step(now, |step, common, talk| step.header(&header, common, talk)),
+            // What comes after our end tag is not answered; a header cannot come twice without a restart.
+            (_, Stage::Closing | Stage::Closed | Stage::Ready(_)) => {}
+        }
+    }
+
+    /// Consumes the step into the next one.
+    fn step(&mut self, now: Instant, next: impl FnOnce(Step, &mut Common, &mut Talk<Output>) -> StepResult) {
+        let mut negotiation = match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Negotiating(negotiation) => negotiation,
+            other => {
+                self.stage = other;
+                return;
+            }
+        };
+        let Negotiation { common, step } = &mut *negotiation;
+        let step = std::mem::replace(step, Step::Header(AwaitHeader { account: None }));
+        match next(step, common, &mut self.talk) {
+            Ok(Step::Ready(ready)) => {
+                self.deadline = None;
+                self.stage = Stage::Ready(ready);
+            }
+            Ok(step) => {
+                self.entered(&step, now);
+                negotiation.step = step;
+                self.stage = Stage::Negotiating(negotiation);
+            }
+            Err(why) => {
+                self.stage = Stage::Negotiating(negotiation);
+                self.fail(why);
+            }
+        }
+    }
+
+    /// A restart is due where the next thing to come is a header (RFC 6120 §5.4.3.3 and §6.4.6).
+    fn entered(&mut self, step: &Step, now: Instant) {
+        if let Step::Header(header) = step {
+            self.reader.restart();
+            self.talk.restart();
+            if header.account.is_some() {
+                self.reader.set_limits(self.settings.limits);
+                self.deadline = now.checked_add(BIND_TIME);
+            }
+        }
+    }
+
+    // -- answers
+
+    /// The TLS handshake is done.
+    pub fn secured(&mut self, secured: Secured, now: Instant) {
+        self.step(now, |step, common, _| match step {
+            Step::Handshake(handshake) => Ok(handshake.secured(secured, common)),
+            other => Ok(other),
+        });
+    }
+
+    /// The answer to [`Output::Lookup`]: `None` for an unknown account, or one without keys for this hash.
+    pub fn credentials(&mut self, found: Option<Credentials>, now: Instant) {
+        self.answer(now, |server, policy| server.credentials(found, policy));
+    }
+
+    /// The store did not answer [`Output::Lookup`] or [`Output::Authorise`].
+    pub fn store_failed(&mut self, now: Instant) {
+        self.answer(now, |server, _| server.unavailable());
+    }
+
+    /// The answer to [`Output::CheckPassword`].
+    pub fn password_checked(&mut self, verdict: PasswordVerdict, now: Instant) {
+        self.answer(now, |server, _| server.checked(verdict));
+    }
+
+    /// The answer to [`Output::Authorise`].
+    pub fn authorised(&mut self, allowed: bool, now: Instant) {
+        self.answer(now, |server, _| server.authorised(allowed));
+    }
+
+    fn answer(&mut self, now: Instant, answer: impl FnOnce(&mut sasl::Server, &sasl::Policy) -> sasl::ServerStep) {
+        self.step(now, |step, common, talk| match step {
+            Step::Exchange(exchange) => exchange.answer(answer, common, talk),
+            other => Ok(other),
+        });
+    }
+
+    /// The answer to [`Output::Bind`]: the address of the session, or why not (`conflict`, `resource-constraint`...).
+    pub fn bound(&mut self, answer: Result<FullJid, StanzaError>, now: Instant) {
+        self.step(now, |step, common, talk| match step {
+            Step::Binding(binding) => binding.bound(answer, common, talk),
+            other => Ok(other),
+        });
+    }
+
+    // -- the session
+
+    /// The address of the session, once a resource is bound.
+    pub const fn jid(&self) -> Option<&FullJid> {
+        match &self.stage {
+            Stage::Ready(ready) => Some(ready.jid()),
+            _ => None,
+        }
+    }
+
+    /// Sends a stanza; without effect unless a resource is bound.
+    pub fn send(&mut self, stanza: &Stanza) {
+        if let Stage::Ready(_) = self.stage {
+            self.talk.stanza(stanza);
+        }
+    }
+
+    /// Sends a stanza that was written before with [`crate::xml::Scope::CLIENT`]; without effect unless a resource is bound.
+    pub fn send_written(&mut self, bytes: &[u8]) {
+        if let Stage::Ready(_) = self.stage {
+            self.talk.bytes(bytes);
+        }
+    }
+
+    /// Closes in order and waits a while for the peer to do the same.
+    pub fn close(&mut self, now: Instant) {
+        if self.hand_shaking() || !self.talk.is_open() {
+            self.close_with(Why::ByUs);
+        } else if !matches!(self.stage, Stage::Closing | Stage::Closed) {
+            self.talk.end();
+            self.stage = Stage::Closing;
+            self.deadline = now.checked_add(CLOSE_TIME);
+        }
+    }
+
+    /// Closes with a stream error: `conflict`, `system-shutdown`, `resource-constraint`...
+    pub fn close_with_error(&mut self, error: StreamError) {
+        self.fail(Why::Fault(error));
+    }
+
+    /// Between `<proceed/>` and the end of the handshake nothing may be written.
+    fn hand_shaking(&self) -> bool {
+        matches!(&self.stage, Stage::Negotiating(negotiation) if matches!(negotiation.step, Step::Handshake(_)))
+    }
+
+    /// Tells the peer why, as far as that is possible, and ends.
+    fn fail(&mut self, why: Why) {
+        if let Why::Fault(error) = &why
+            && !self.hand_shaking()
+            && !matches!(self.stage, Stage::Closing | Stage::Closed)
+        {
+            if !self.talk.is_open() {
+                let header = self.last_header();
+                self.talk.open(&header);
+            }
+            self.talk.error(error);
+        }
+        self.talk.end();
+        self.close_with(why);
+    }
+
+    /// An error needs a stream around it, even if theirs never began (RFC 6120 §4.9.1.2).
+    fn last_header(&mut self) -> StreamHeader {
+        let mut header = StreamHeader::new(crate::ns::CLIENT);
+        header.from = Some(self.settings.domain.as_str().into());
+        if let Stage::Negotiating(negotiation) = &mut self.stage {
+            header.id = Some(negotiation.common.seed.draw("stream"));
+        }
+        header
+    }
+
+    fn close_with(&mut self, why: Why) {
+        if !matches!(self.stage, Stage::Closed) {
+            self.stage = Stage::Closed;
+            self.deadline = None;
+            self.talk.ask(Output::Close(why));
+        }
+    }
+}
+
+impl Step {
+    fn header(self, header: &StreamHeader, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
+        match self {
+            Step::Header(state) => state.header(header, common, talk),
+            // The reader gives a header only after a restart.
+            _ => Err(fault(StreamCondition::BadFormat, "Unexpected stream header.")),
+        }
+    }
+
+    /// `empty`: no byte waits behind this element.
+    fn element(self, element: &Element, empty: bool, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
+        if let Some(error) = StreamError::from_element(element) {
+            return Err(Why::PeerFault(error));
+        }
+        match self {
+            Step::StartTls(state) => state.element(element, empty, common, talk),
+            Step::Auth(state) => state.element(element, common, talk),
+            Step::Exchange(state) => state.element(element, common, talk),
+            Step::Bind(state) => state.element(element, common, talk),
+            Step::Header(_) | Step::Handshake(_) | Step::Binding(_) | Step::Ready(_) => Err(fault(StreamCondition::NotAuthorized, "Not now.")),
+        }
+    }
+}
