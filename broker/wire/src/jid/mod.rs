@@ -9,6 +9,8 @@
 
 mod domain;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;

@@ -50,7 +50,7 @@ pub(crate) fn parse_open_tag(text: &str, limits: &Limits) -> Result<(Element, Bi
     let mut reader = strict_reader(text);
     let mut tree = Tree::new(Bindings::new(), *limits);
     match reader.read_event() {
-        Ok(Event::Start(tag) | Event::Empty(tag)) if reader.buffer_position() == text.len() as u64 => {
+        Ok(Event::Start(tag) | Event::Empty(tag)) if usize::try_from(reader.buffer_position()) == Ok(text.len()) => {
             let element = tree.start(&tag)?;
             Ok((element, tree.bindings))
         }
@@ -91,6 +91,10 @@ impl Tree {
     }
 
     fn build(mut self, text: &str) -> Result<Element, StreamError> {
+        // quick-xml would skip a byte order mark.
+        if !text.starts_with('<') {
+            return Err(malformed("Text outside the element."));
+        }
         let mut reader = strict_reader(text);
         loop {
             match reader.read_event() {

@@ -1,0 +1,49 @@
+//! The fuzz corpora as ordinary tests: what a fuzzer once found interesting stays checked.
+
+use std::fs;
+use std::path::PathBuf;
+
+use torg_wire::jid::Jid;
+
+use crate::{laws, oracle};
+
+/// The corpus of a fuzz target, with file names.
+fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/fuzz").join(target);
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut corpus: Vec<_> =
+        files.map(|file| file.unwrap().path()).map(|p| (p.clone(), fs::read(p).unwrap())).collect();
+    corpus.sort();
+    assert!(!corpus.is_empty(), "no corpus for {target}");
+    corpus
+}
+
+/// Names the file that fails.
+fn run(target: &str, check: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
+    for (path, bytes) in corpus(target) {
+        if let Err(panic) = std::panic::catch_unwind(|| check(&bytes)) {
+            eprintln!("in {}", path.display());
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+#[test]
+fn the_xml_corpus_is_read_as_rxml_reads_it() {
+    run("xml", oracle::compare);
+}
+
+#[test]
+fn the_framer_corpus_is_the_same_however_it_is_split() {
+    run("framer_split", laws::check_split);
+}
+
+#[test]
+fn the_jid_corpus_keeps_the_laws_of_addresses() {
+    run("jid", |bytes| {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            laws::check_jid(text);
+        }
+    });
+    assert!(Jid::parse("a@b").is_ok());
+}
