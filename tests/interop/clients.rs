@@ -16,24 +16,29 @@ use crate::{
 };
 
 #[derive(Clone, Copy, Debug)]
-enum Library {
+pub(crate) enum Library {
     Slixmpp,
     XmppJs,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Tls {
+pub(crate) enum Tls {
     Direct,
     Starttls,
 }
 
 /// A foreign client: which library, how it comes to TLS, which dialect it speaks.
 #[derive(Clone, Copy, Debug)]
-struct Foreign(Library, Tls, &'static str);
+pub(crate) struct Foreign(pub(crate) Library, pub(crate) Tls, pub(crate) &'static str);
 
 impl Foreign {
     /// Logs in as `account`, does `steps`, and returns one result for each.
-    fn run(self, site: &Site, account: &str, steps: &[Value]) -> Vec<Value> {
+    pub(crate) fn run(self, site: &Site, account: &str, steps: &[Value]) -> Vec<Value> {
+        self.results(self.start(site, account, steps), steps.len())
+    }
+
+    /// Has it begin to do that.
+    pub(crate) fn start(self, site: &Site, account: &str, steps: &[Value]) -> Child {
         let Self(library, tls, dialect) = self;
         let (tls, port) = match tls {
             Tls::Direct => ("direct", site.c2s_tls),
@@ -44,22 +49,31 @@ impl Foreign {
             "jid": format!("{account}@{DOMAIN}"), "password": password(account), "host": DOMAIN, "port": port,
             "tls": tls, "ca": site.authority(), "gateway": GATEWAY, "dialect": dialect, "steps": steps,
         });
-        let mut command = match library {
-            Library::Slixmpp => Command::new(peer("venv/bin/python")),
-            Library::XmppJs => Command::new(peer("bin/node")),
+        let (interpreter, script) = match library {
+            Library::Slixmpp => ("venv/bin/python", "tests/peers/slix.py"),
+            Library::XmppJs => ("bin/node", "tests/peers/xmppjs.mjs"),
         };
-        command.env("NODE_EXTRA_CA_CERTS", site.authority()).arg(repository(match library {
-            Library::Slixmpp => "tests/peers/slix.py",
-            Library::XmppJs => "tests/peers/xmppjs.mjs",
-        }));
+        let mut command = Command::new(peer(interpreter));
+        command.env("NODE_EXTRA_CA_CERTS", site.authority()).arg(repository(script));
         let mut child = Child::start(&format!("{self:?}"), &mut command);
         child.write(&order.to_string());
         child.close_stdin();
+        child
+    }
+
+    /// The results of the steps that came after its login, which must have been over TLS 1.3 and with the best
+    /// mechanism that the library knows.
+    pub(crate) fn results(self, child: Child, steps: usize) -> Vec<Value> {
         let text = child.succeed();
-        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let last = text.lines().last().unwrap_or_default();
+        let answer: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"));
         let results = answer["steps"].as_array().expect("steps").clone();
-        assert_eq!(results.len(), steps.len(), "{answer}");
-        assert_eq!(results[0]["tls"], "TLSv1.3", "login: {}", results[0]);
+        let mechanism = match self.0 {
+            Library::Slixmpp => "SCRAM-SHA-256",
+            Library::XmppJs => "SCRAM-SHA-1",
+        };
+        assert_eq!((&results[0]["tls"], &results[0]["mechanism"]), (&json!("TLSv1.3"), &json!(mechanism)), "{answer}");
+        assert_eq!(results.len(), steps + 1, "{answer}");
         results[1..].to_vec()
     }
 }

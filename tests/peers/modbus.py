@@ -1,6 +1,7 @@
 """A Modbus TCP server made of pymodbus: the devices that the interop tests read and set.
 
-Reads one JSON object from stdin, prints `READY <port>` and serves until stdin closes:
+Reads one JSON object from stdin, prints `READY <port>` and serves until stdin closes, printing `CONNECTED` and
+`CLOSED` as clients come and go:
 
     {"units": [{"unit": 1, "input": {"0": [17254, 6554]}, "holding": {"64512": [1]}, "coils": [false, true]}]}
 
@@ -59,7 +60,10 @@ def device(spec):
 async def main():
     spec = json.loads(sys.stdin.readline())
     server = ModbusTcpServer(
-        [device(unit) for unit in spec["units"]], framer=FramerType.SOCKET, address=("127.0.0.1", 0)
+        [device(unit) for unit in spec["units"]],
+        framer=FramerType.SOCKET,
+        address=("127.0.0.1", 0),
+        trace_connect=lambda connected: print("CONNECTED" if connected else "CLOSED", flush=True),
     )
     await server.serve_forever(background=True)
     port = server.transport.sockets[0].getsockname()[1]

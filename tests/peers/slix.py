@@ -6,6 +6,8 @@ Takes one JSON object on stdin and prints one JSON object on stdout; xmppjs.mjs 
           "dialect": "nfi"|"nf"|"ieee", "steps": [STEP...]}
     STEP {"do": "login"} {"do": "subscribe"} {"do": "disco"} {"do": "nodes"}
          {"do": "read", "node", "source"} {"do": "set", "node", "source", "element", "name", "value"}
+         {"do": "pour", "peer": JID, "most"} sends numbered messages, asking for an answer after every ten and printing
+         `ACKNOWLEDGED n`, until the stream ends;  {"do": "collect", "last": n} waits for all of them
          each may say "to": JID, else the gateway's full JID is used (its bare JID before a presence has come)
     out  {"steps": [RESULT...]}; a result has "error": CONDITION when the peer answered with an error
 """
@@ -42,9 +44,10 @@ class Client(slixmpp.ClientXMPP):
         self.gateway_full = None
         self.seen = asyncio.Event()
         self.messages = asyncio.Queue()
-        self.mechanism = None
+        self.texts = asyncio.Queue()
         self.space = lambda name: f"urn:{order['dialect']}:iot:{name}:1.0"
         self.add_event_handler("presence_available", self.presence)
+        self.add_event_handler("message", lambda message: self.texts.put_nowait(int(message["body"] or 0)))
         for name in ("resp", "started", "done"):
             path = "{jabber:client}message/{%s}%s" % (self.space("sd"), name)
             self.register_handler(Callback(name, MatchXPath(path), self.messages.put_nowait))
@@ -138,6 +141,37 @@ class Client(slixmpp.ClientXMPP):
         ET.SubElement(request, "{%s}%s" % (space, step["element"]), {"n": step["name"], "v": step["value"]})
         answer = await self.ask("set", self.target(step), request)
         return {"answered": answer.tag, "parameters": [p.get("n") for p in answer if local(p) == "p"]}
+
+    async def pour(self, step):
+        acknowledged = 0
+        ended = asyncio.Event()
+        self.add_event_handler("disconnected", lambda _: ended.set())
+        for number in range(1, step["most"] + 1):
+            if ended.is_set():
+                break
+            self.send_message(mto=slixmpp.JID(step["peer"]), mbody=str(number), mtype="chat")
+            if number % 10 == 0:
+                # The server handles a stream in order: an answer means that all messages before it were taken.
+                ping = self.make_iq_get(ito=self.boundjid.domain)
+                ping.append(ET.Element("{urn:xmpp:ping}ping"))
+                answer = asyncio.ensure_future(ping.send(timeout=ANSWER))
+                await asyncio.wait({answer, asyncio.ensure_future(ended.wait())}, return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done() or answer.exception():
+                    break
+                acknowledged = number
+                print(f"ACKNOWLEDGED {acknowledged}", flush=True)
+        await asyncio.wait_for(ended.wait(), READOUT)
+        return {"acknowledged": acknowledged}
+
+    async def collect(self, step):
+        missing = set(range(1, step["last"] + 1))
+        end = asyncio.get_running_loop().time() + READOUT
+        while missing and asyncio.get_running_loop().time() < end:
+            try:
+                missing.discard(await asyncio.wait_for(self.texts.get(), 1))
+            except asyncio.TimeoutError:
+                pass
+        return {"missing": sorted(missing)}
 
 
 async def main():

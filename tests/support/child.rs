@@ -70,25 +70,38 @@ impl Child {
 
     /// Waits for a line of its stdout that `wanted` accepts, looking also at those that came already.
     pub(crate) fn line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        self.find(what, |is_stdout, line| is_stdout && wanted(line))
+        self.nth(true, 0, what, wanted)
+    }
+
+    /// Waits for one more line of its stdout that `wanted` accepts, after the first `seen` of them.
+    pub(crate) fn line_after(&self, seen: usize, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.nth(true, seen, what, wanted)
     }
 
     /// Waits for a line of its log (stderr) that `wanted` accepts, looking also at those that came already.
     pub(crate) fn log(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        self.find(what, |is_stdout, line| !is_stdout && wanted(line))
+        self.nth(false, 0, what, wanted)
     }
 
-    fn find(&self, what: &str, wanted: impl Fn(bool, &str) -> bool) -> String {
+    /// How many lines of its stdout so far contain `text`.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        let lines = self.output.lines.lock().unwrap();
+        lines.all.iter().filter(|(is_stdout, line)| *is_stdout && line.contains(text)).count()
+    }
+
+    fn nth(&self, of_stdout: bool, index: usize, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         let mut lines = self.output.lines.lock().unwrap();
-        let mut seen = 0;
         loop {
-            if let Some((_, line)) = lines.all[seen..].iter().find(|(is_stdout, line)| wanted(*is_stdout, line)) {
+            let mut found = lines.all.iter().filter(|(is_stdout, line)| *is_stdout == of_stdout && wanted(line));
+            if let Some((_, line)) = found.nth(index) {
                 return line.clone();
             }
-            seen = lines.all.len();
             let left = end.saturating_duration_since(Instant::now());
-            assert!(lines.ended < 2 && !left.is_zero(), "{}: no {what}", self.name);
+            if lines.ended == 2 || left.is_zero() {
+                drop(lines); // or its output could not be shown
+                panic!("{}: no {what}", self.name);
+            }
             lines = self.output.changed.wait_timeout(lines, left).unwrap().0;
         }
     }
@@ -103,13 +116,17 @@ impl Child {
     pub(crate) fn finish(mut self) -> (ExitStatus, String) {
         self.stdin = None;
         let end = Instant::now() + PATIENCE;
-        {
-            let mut lines = self.output.lines.lock().unwrap();
-            while lines.ended < 2 {
-                let left = end.saturating_duration_since(Instant::now());
-                assert!(!left.is_zero(), "{} does not end", self.name);
-                lines = self.output.changed.wait_timeout(lines, left).unwrap().0;
+        loop {
+            let lines = self.output.lines.lock().unwrap();
+            let left = end.saturating_duration_since(Instant::now());
+            if lines.ended == 2 {
+                break;
             }
+            if left.is_zero() {
+                drop(lines);
+                panic!("{} does not end", self.name);
+            }
+            drop(self.output.changed.wait_timeout(lines, left).unwrap());
         }
         let status = self.process.wait().unwrap();
         let lines = self.output.lines.lock().unwrap();

@@ -12,7 +12,7 @@ const DOOR: u16 = 0x4000;
 /// A Modbus TCP server on a free port of the loopback.
 pub(crate) struct Devices {
     port: u16,
-    _server: Child,
+    server: Child,
 }
 
 /// What one unit holds.
@@ -47,12 +47,17 @@ impl Devices {
         server.write(&format!("{}\n", json!({ "units": units })));
         let ready = server.line("READY", |line| line.starts_with("READY "));
         let port = ready.trim_start_matches("READY ").parse().expect("READY and a port");
-        Self { port, _server: server }
+        Self { port, server }
     }
 
     /// `host:port` for a configuration file.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// How many connections were opened and how many have ended, so far.
+    pub(crate) fn connections(&self) -> (usize, usize) {
+        (self.server.count("CONNECTED"), self.server.count("CLOSED"))
     }
 
     /// Lets mbpoll write a 32-bit float, high word first, so that the unit's input registers show it.

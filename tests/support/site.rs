@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -40,18 +41,31 @@ impl Site {
             add.write(&format!("{}\n", password(account)));
             add.succeed();
         }
+        Self::run(folder)
+    }
+
+    /// Stops the appliance with SIGTERM, and returns how long it took and what is left: start it again with
+    /// [`Stopped::start`].
+    pub(crate) fn stop(self) -> (Duration, Stopped) {
+        let Self { torg, folder, .. } = self;
+        let start = Instant::now();
+        torg.signal("TERM");
+        torg.succeed();
+        (start.elapsed(), Stopped(folder))
+    }
+
+    fn run(folder: TempDir) -> Self {
         let mut run = torg_command();
         run.args(["run", "--print-addresses", "--config"]).arg(folder.path().join("torg.toml"));
-        run.env("RUST_LOG", "debug");
         let torg = Child::start("torg run", &mut run);
-        torg.line("READY", |line| line == "READY" || line.starts_with("READY "));
+        torg.line("READY", |line| line == "READY");
         let port = |kind: &str| -> u16 {
             let start = format!("ADDRESS {kind} ");
             let line = torg.line(&start, |line| line.starts_with(&start));
             line.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port in {line}"))
         };
         let (c2s, c2s_tls) = (port("c2s"), port("c2s_tls"));
-        Self { c2s, c2s_tls, torg, folder }
+        Self { torg, c2s, c2s_tls, folder }
     }
 
     /// Writes other bridges or friends into the configuration file, for a reload.
@@ -85,6 +99,16 @@ impl Site {
     }
 }
 
+/// A stopped appliance: its configuration, its store.
+pub(crate) struct Stopped(TempDir);
+
+impl Stopped {
+    /// Starts it again, on other ports.
+    pub(crate) fn start(self) -> Site {
+        Site::run(self.0)
+    }
+}
+
 /// The password of an account; it opens nothing outside its test.
 pub(crate) fn password(account: &str) -> String {
     format!("{account}-is-here")
@@ -95,12 +119,14 @@ pub(crate) fn torg_command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_torg"))
 }
 
+/// The configuration of a test site; SCRAM-SHA-1 is on because @xmpp/client knows nothing newer.
 fn write_config(folder: &Path, bridges: &str, friends: &[&str]) {
     let friends: Vec<String> = friends.iter().map(|friend| format!("\"{friend}@{DOMAIN}\"")).collect();
     let friends = friends.join(", ");
     let text = format!(
         "[broker]\ndomain = \"{DOMAIN}\"\n\
          [broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+         [broker.auth]\nscram_sha_1 = true\n\
          [store]\npath = \"torg.db\"\n\
          [concentrator]\njid = \"{GATEWAY}\"\nfriends = [{friends}]\n{bridges}"
     );
