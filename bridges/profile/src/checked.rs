@@ -47,6 +47,24 @@ impl fmt::Display for Version {
     }
 }
 
+/// Protocol a profile is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Modbus, on any line.
+    Modbus,
+}
+
+impl Protocol {
+    /// Name in profiles.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modbus => "modbus",
+        }
+    }
+}
+
 /// The four tables of the Modbus data model (Modbus Application Protocol V1.1b3 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -663,6 +681,7 @@ pub struct SourceNote {
 pub struct Profile {
     pub(crate) id: Arc<str>,
     pub(crate) version: Version,
+    pub(crate) protocol: Protocol,
     pub(crate) vendor: Arc<str>,
     pub(crate) models: Vec<Arc<str>>,
     pub(crate) titles: BTreeMap<Arc<str>, Arc<str>>,
@@ -688,6 +707,12 @@ impl Profile {
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// Protocol it is for.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Maker.

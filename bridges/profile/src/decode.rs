@@ -158,8 +158,8 @@ impl Point {
                 self.check_valid(value)?;
                 FieldValue::Quantity(Quantity { value, unit: scaling.unit.clone() })
             }
-            // Text and raw registers are done above.
-            Shape::Text => return Err(DecodeError::CallerTable),
+            // A number that is a name; characters and raw registers are done above.
+            Shape::Text => FieldValue::Text(self.number(raw)?.to_string().into()),
         };
         Ok(Some(value))
     }

@@ -42,7 +42,7 @@ pub(crate) struct Head {
     /// Points of the parent that this device does not have.
     #[serde(default)]
     pub(crate) remove: Vec<String>,
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: RawProtocol,
     /// How addresses are written: zero-based (default), or 1/10001/30001/40001-based as in many manuals.
     #[serde(default)]
     pub(crate) notation: Notation,
@@ -63,7 +63,7 @@ pub(crate) struct Head {
 /// Protocol the profile is for.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Protocol {
+pub(crate) enum RawProtocol {
     Modbus,
 }
 
@@ -296,6 +296,7 @@ pub(crate) struct RawPoll {
     pub(crate) normal: Option<String>,
     pub(crate) slow: Option<String>,
     /// Always `"on-connect"`.
+    #[expect(dead_code, reason = "documents the fixed meaning of the class; there is nothing to choose")]
     pub(crate) once: Option<RawOnce>,
 }
 
@@ -318,6 +319,9 @@ pub(crate) struct RawPoint {
     /// Registers of a `string` or `raw` value.
     #[schemars(range(min = 1, max = 125))]
     pub(crate) length: Option<u16>,
+    /// `"text"`: an integer that is a name, such as a serial number.
+    #[serde(rename = "as")]
+    pub(crate) show: Option<RawShow>,
     /// Part of an unsigned value, `"shift:width"`; bit 0 is the least significant. One bit becomes a boolean.
     pub(crate) bits: Option<String>,
     pub(crate) order: Option<RawOrder>,
@@ -401,6 +405,12 @@ pub(crate) enum RawType {
     U8hi,
     /// Low byte of a register.
     U8lo,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawShow {
+    Text,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
