@@ -6,5 +6,6 @@
 pub mod app;
 pub mod catalog;
 pub mod cli;
+pub mod concentrator;
 pub mod config;
 pub mod telemetry;

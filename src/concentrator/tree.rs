@@ -1,0 +1,337 @@
+//! The nodes behind the concentrator: data sources, parents and children, open messages.
+//!
+//! Bridges announce and retire nodes; requests look them up. Nothing here asks a device.
+//!
+//! # Why
+//! One lock around maps, held for look-ups and never across an `.await`. A snapshot that is copied on every change reads
+//! without a lock, but copies the whole source for each of the thousands of announcements at start.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use torg_thing::{
+    About, Clock, Host, Node, NodeConflict, NodeDirectory, NodeId, NodeMessage, NodeRef, NodeState,
+    ObservationReceiver, ObservationSender, Partition, Severity, Sniffer, SourceId, Timestamp, observations,
+};
+
+/// Open messages kept per node; the oldest gives way. Bridges open one per kind of event, so few suffice.
+const MESSAGES_MAX: usize = 16;
+
+/// All nodes of the appliance.
+pub struct Tree {
+    state: RwLock<State>,
+    clock: Arc<dyn Clock>,
+    observed: ObservationSender,
+    observations: Mutex<ObservationReceiver>,
+}
+
+#[derive(Default)]
+struct State {
+    sources: BTreeMap<SourceId, Source>,
+    nodes: HashMap<NodeRef, Entry>,
+    /// Sources that hold a node of this partition and identity.
+    holders: HashMap<(Partition, NodeId), Vec<SourceId>>,
+    /// Children by the address of their parent, whether or not that exists, in order of announcement.
+    children: HashMap<NodeRef, Vec<NodeRef>>,
+    announced: u64,
+}
+
+struct Source {
+    name: Arc<str>,
+    /// Nodes in order of announcement.
+    nodes: BTreeMap<u64, NodeRef>,
+    changed: Timestamp,
+}
+
+struct Entry {
+    node: Arc<dyn Node>,
+    /// Parent as announced; the tree's shape does not change while a node is known.
+    parent: Option<NodeId>,
+    order: u64,
+    messages: Vec<NodeMessage>,
+    changed: Timestamp,
+}
+
+/// A node as found in the tree.
+#[derive(Clone)]
+pub(super) struct Found {
+    /// The node itself.
+    pub(super) node: Arc<dyn Node>,
+    /// What is known of it.
+    pub(super) about: Arc<About>,
+    /// Its open messages.
+    pub(super) messages: Vec<NodeMessage>,
+    /// When it was announced or its messages changed.
+    pub(super) changed: Timestamp,
+    /// Number of its children.
+    pub(super) children: usize,
+}
+
+/// A data source as found in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FoundSource {
+    /// Its identity.
+    pub(super) source: SourceId,
+    /// Its name for people.
+    pub(super) name: Arc<str>,
+    /// When a node of it was last announced, retired or changed state.
+    pub(super) changed: Timestamp,
+}
+
+impl Tree {
+    /// A tree without nodes.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let (observed, receiver) = observations();
+        Self { state: RwLock::default(), clock, observed, observations: Mutex::new(receiver) }
+    }
+
+    /// Makes a data source known before it has nodes. Known ones get the new name.
+    pub fn add_source(&self, source: SourceId, name: &str) {
+        let now = self.clock.now();
+        self.write().source(source, now).name = Arc::from(name);
+    }
+
+    /// Takes a data source away, with all its nodes.
+    pub fn remove_source(&self, source: &SourceId) {
+        let nodes: Vec<_> = {
+            let state = self.read();
+            state.sources.get(source).map(|source| source.nodes.values().cloned().collect()).unwrap_or_default()
+        };
+        for node in nodes {
+            self.retire(&node);
+        }
+        self.write().sources.remove(source);
+    }
+
+    /// All that a bridge needs, with this tree as the place for its nodes and observations.
+    #[must_use]
+    pub fn host(self: &Arc<Self>, source: SourceId, sniffer: Arc<dyn Sniffer>, shutdown: CancellationToken) -> Host {
+        Host {
+            source,
+            nodes: Arc::clone(self) as Arc<dyn NodeDirectory>,
+            observations: self.observed.clone(),
+            clock: Arc::clone(&self.clock),
+            sniffer,
+            shutdown,
+        }
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read().nodes.len()
+    }
+
+    /// Whether there is no node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What bridges observed; one concentrator at a time takes it.
+    pub(super) fn observations(&self) -> &Mutex<ObservationReceiver> {
+        &self.observations
+    }
+
+    /// The node with this address. An empty source is resolved if exactly one source has the node.
+    pub(super) fn find(&self, asked: &NodeRef) -> Option<Found> {
+        let state = self.read();
+        let address = state.resolve(asked)?;
+        state.found(&address)
+    }
+
+    /// All sources, by identity.
+    pub(super) fn sources(&self) -> Vec<FoundSource> {
+        let state = self.read();
+        let sources = state.sources.iter();
+        sources
+            .map(|(source, entry)| FoundSource {
+                source: source.clone(),
+                name: Arc::clone(&entry.name),
+                changed: entry.changed,
+            })
+            .collect()
+    }
+
+    /// Whether there is such a source. The empty identity names the only one, if there is but one.
+    pub(super) fn source(&self, asked: &SourceId) -> Option<SourceId> {
+        self.read().resolve_source(asked)
+    }
+
+    /// Nodes of a source without a parent, in order of announcement.
+    pub(super) fn roots(&self, source: &SourceId) -> Vec<Found> {
+        let state = self.read();
+        let Some(source) = state.sources.get(source) else { return Vec::new() };
+        let roots = source.nodes.values().filter(|node| state.parent_of(node).is_none());
+        roots.filter_map(|node| state.found(node)).collect()
+    }
+
+    /// Children of a node, in order of announcement.
+    pub(super) fn children(&self, parent: &NodeRef) -> Vec<Found> {
+        let state = self.read();
+        let children = state.children.get(parent).into_iter().flatten();
+        children.filter_map(|node| state.found(node)).collect()
+    }
+
+    /// The parent of a node.
+    pub(super) fn parent(&self, node: &NodeRef) -> Option<Found> {
+        let state = self.read();
+        let parent = state.parent_of(node)?;
+        state.found(&parent)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // A panic while holding the lock leaves valid maps, so poisoning carries no meaning.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn source(&mut self, source: SourceId, now: Timestamp) -> &mut Source {
+        let name = Arc::from(source.as_str());
+        let entry = self.sources.entry(source);
+        let source = entry.or_insert_with(|| Source { name, nodes: BTreeMap::new(), changed: now });
+        source.changed = now;
+        source
+    }
+
+    fn resolve(&self, asked: &NodeRef) -> Option<NodeRef> {
+        if self.nodes.contains_key(asked) {
+            return Some(asked.clone());
+        }
+        if !asked.source.is_empty() {
+            return None;
+        }
+        let holders = self.holders.get(&(asked.partition.clone(), asked.id.clone()))?;
+        match holders.as_slice() {
+            [only] => Some(NodeRef { source: only.clone(), ..asked.clone() }),
+            _ => None,
+        }
+    }
+
+    fn resolve_source(&self, asked: &SourceId) -> Option<SourceId> {
+        if self.sources.contains_key(asked) {
+            return Some(asked.clone());
+        }
+        let mut sources = self.sources.keys();
+        match (asked.is_empty(), sources.next(), sources.next()) {
+            (true, Some(only), None) => Some(only.clone()),
+            _ => None,
+        }
+    }
+
+    fn parent_of(&self, node: &NodeRef) -> Option<NodeRef> {
+        let id = self.nodes.get(node)?.parent.clone()?;
+        let parent = NodeRef { id, ..node.clone() };
+        (parent != *node && self.nodes.contains_key(&parent)).then_some(parent)
+    }
+
+    fn found(&self, node: &NodeRef) -> Option<Found> {
+        let entry = self.nodes.get(node)?;
+        Some(Found {
+            node: Arc::clone(&entry.node),
+            about: entry.node.about(),
+            messages: entry.messages.clone(),
+            changed: entry.changed,
+            children: self.children.get(node).map_or(0, Vec::len),
+        })
+    }
+
+    /// Applies a change to the messages of a node, if it exists.
+    fn change_messages(&mut self, node: &NodeRef, now: Timestamp, change: impl FnOnce(&mut Vec<NodeMessage>)) {
+        let Some(entry) = self.nodes.get_mut(node) else { return };
+        change(&mut entry.messages);
+        entry.changed = now;
+        self.source(node.source.clone(), now);
+    }
+}
+
+impl NodeDirectory for Tree {
+    fn announce(&self, node: Arc<dyn Node>) -> Result<(), NodeConflict> {
+        let now = self.clock.now();
+        let about = node.about();
+        let address = about.node.clone();
+        let mut state = self.write();
+        if state.nodes.contains_key(&address) {
+            return Err(NodeConflict(address));
+        }
+        let order = state.announced;
+        state.announced = order.saturating_add(1);
+        state.source(address.source.clone(), now).nodes.insert(order, address.clone());
+        let holder = (address.partition.clone(), address.id.clone());
+        state.holders.entry(holder).or_default().push(address.source.clone());
+        if let Some(parent) = &about.parent {
+            let parent = NodeRef { id: parent.clone(), ..address.clone() };
+            state.children.entry(parent).or_default().push(address.clone());
+        }
+        state
+            .nodes
+            .insert(address, Entry { node, parent: about.parent.clone(), order, messages: Vec::new(), changed: now });
+        Ok(())
+    }
+
+    fn retire(&self, node: &NodeRef) {
+        let now = self.clock.now();
+        let mut state = self.write();
+        let Some(entry) = state.nodes.remove(node) else { return };
+        state.source(node.source.clone(), now).nodes.remove(&entry.order);
+        let holder = (node.partition.clone(), node.id.clone());
+        if let Some(holders) = state.holders.get_mut(&holder) {
+            holders.retain(|source| *source != node.source);
+            if holders.is_empty() {
+                state.holders.remove(&holder);
+            }
+        }
+        if let Some(parent) = &entry.parent {
+            let parent = NodeRef { id: parent.clone(), ..node.clone() };
+            if let Some(siblings) = state.children.get_mut(&parent) {
+                siblings.retain(|sibling| sibling != node);
+                if siblings.is_empty() {
+                    state.children.remove(&parent);
+                }
+            }
+        }
+    }
+
+    fn report(&self, node: &NodeRef, message: NodeMessage) {
+        let now = self.clock.now();
+        self.write().change_messages(node, now, |messages| {
+            messages.retain(|open| open.event != message.event);
+            if messages.len() >= MESSAGES_MAX {
+                messages.remove(0);
+            }
+            messages.push(message);
+        });
+    }
+
+    fn clear(&self, node: &NodeRef, event: &str) {
+        let now = self.clock.now();
+        self.write().change_messages(node, now, |messages| messages.retain(|open| open.event != event));
+    }
+}
+
+impl Found {
+    /// The worst of the open messages. Nobody can acknowledge them yet, so all count as unseen.
+    pub(super) fn state(&self) -> NodeState {
+        match self.messages.iter().map(|message| message.severity).max() {
+            None => NodeState::None,
+            Some(Severity::Information) => NodeState::Information,
+            Some(Severity::Warning) => NodeState::WarningUnsigned,
+            Some(Severity::Error) => NodeState::ErrorUnsigned,
+        }
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("nodes", &self.len()).finish_non_exhaustive()
+    }
+}
