@@ -11,13 +11,14 @@
 //! - An element is taken from the reader only when the one before is dealt with; so what follows `<starttls/>` in the same
 //!   segment is seen as such, and a slow store holds back the peer instead of filling a queue.
 
-
+mod client;
 mod server;
 mod talk;
 
 use std::time::Duration;
 
 
+pub use client::{ClientFault, ClientOutput, ClientSettings, ClientStream};
 pub use server::{Output, ServerSettings, ServerStream};
 
 use crate::jid::BareJid;

@@ -1,0 +1,1 @@
+//! Scripts of the client's machine, and both machines against each other.
