@@ -1,1 +1,23 @@
-//! Accounts: stored SCRAM keys, creation, removal, password change.
+//! Accounts: who may log in here, kept as stored SCRAM keys and never as passwords (RFC 5802 §3).
+//!
+//! Creates, lists, removes, switches off, changes passwords, and answers the broker's question for keys at each login. It
+//! knows nothing of rosters, sessions or permissions.
+//!
+//! # With the server running or stopped
+//! Everything goes straight to the store, so `torg account` works on its own beside a running server (SQLite in WAL mode
+//! takes two processes). The server keeps no copy: it reads the account at each login, so a new password, a new account or
+//! a removed one holds from the next login on. Sessions that are open stay open until they end or the server closes them.
+//!
+//! # Why
+//! - Keys for SCRAM-SHA-1 exist only where the operator switched it on: a stolen store must not be weaker than the logins.
+//! - `getrandom`: salts come from the operating system.
+
+mod error;
+mod service;
+mod sql;
+#[cfg(test)]
+mod tests;
+
+pub use error::AccountError;
+pub use service::{Account, Accounts};
+pub use sql::MIGRATIONS;

@@ -5,7 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
+};
 use time::OffsetDateTime;
 use torg_thing::Timestamp;
 
@@ -102,7 +105,13 @@ impl Authority {
         files::write(&self.file("ca.pem"), &certificate.pem(), SECRET)
     }
 
-    fn make_leaf(&self, leaf: &CertificateFiles, domain: &str, names: SelfNames, now: Timestamp) -> Result<(), TlsError> {
+    fn make_leaf(
+        &self,
+        leaf: &CertificateFiles,
+        domain: &str,
+        names: SelfNames,
+        now: Timestamp,
+    ) -> Result<(), TlsError> {
         let damaged = |path: &Path| {
             let path = path.to_path_buf();
             move |error: rcgen::Error| TlsError::ConfigDamaged { path, text: error.to_string() }
@@ -113,7 +122,8 @@ impl Authority {
 
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(TlsError::internal)?;
         let mut params = params(now, LEAF_DAYS)?;
-        let alternatives = CertificateParams::new(leaf_names(domain, names)?).map_err(|_| TlsError::ConfigDomain { domain: domain.into() })?;
+        let alternatives = CertificateParams::new(leaf_names(domain, names)?)
+            .map_err(|_| TlsError::ConfigDomain { domain: domain.into() })?;
         params.subject_alt_names = alternatives.subject_alt_names;
         params.distinguished_name.push(DnType::CommonName, domain);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -136,7 +146,11 @@ impl Authority {
     fn signed(&self, leaf: &rustls::pki_types::CertificateDer<'_>) -> bool {
         let Ok(chain) = super::certificate::chain(&self.file("ca.pem")) else { return false };
         let Some(ca) = chain.first() else { return false };
-        let (Ok((_, ca)), Ok((_, leaf))) = (x509_parser::parse_x509_certificate(ca), x509_parser::parse_x509_certificate(leaf)) else { return false };
+        let (Ok((_, ca)), Ok((_, leaf))) =
+            (x509_parser::parse_x509_certificate(ca), x509_parser::parse_x509_certificate(leaf))
+        else {
+            return false;
+        };
         leaf.issuer() == ca.subject() && leaf.verify_signature(Some(ca.public_key())).is_ok()
     }
 

@@ -12,7 +12,10 @@ const EXPORTER: &[u8] = b"EXPORTER-Channel-Binding";
 
 /// Bindings of the server's side; `end_point` is the hash of the certificate that was served, see [`server_end_point`].
 pub fn server_bindings(connection: &ServerConnection, end_point: Option<Vec<u8>>) -> ChannelBindings {
-    ChannelBindings { tls_exporter: connection.export_keying_material([0; 32], EXPORTER, Some(&[])).ok(), tls_server_end_point: end_point }
+    ChannelBindings {
+        tls_exporter: connection.export_keying_material([0; 32], EXPORTER, Some(&[])).ok(),
+        tls_server_end_point: end_point,
+    }
 }
 
 /// Bindings of the client's side.

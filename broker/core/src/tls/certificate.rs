@@ -37,13 +37,17 @@ impl CertificateFiles {
     /// What an operator has to mend, with the file's name.
     pub fn load(&self, domain: &str, now: Timestamp) -> Result<Loaded, TlsError> {
         let chain = chain(&self.certificate)?;
-        let leaf = chain.first().ok_or_else(|| TlsError::ConfigNoCertificate { path: self.certificate.clone() })?.clone();
+        let leaf =
+            chain.first().ok_or_else(|| TlsError::ConfigNoCertificate { path: self.certificate.clone() })?.clone();
         let until = self.check_leaf(&leaf, domain, now)?;
         let key = key(&self.key)?;
-        let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => TlsError::ConfigKeyMismatch { certificate: self.certificate.clone(), key: self.key.clone() },
-            other => TlsError::ConfigDamaged { path: self.key.clone(), text: other.to_string() },
-        })?;
+        let certified =
+            CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    TlsError::ConfigKeyMismatch { certificate: self.certificate.clone(), key: self.key.clone() }
+                }
+                other => TlsError::ConfigDamaged { path: self.key.clone(), text: other.to_string() },
+            })?;
         Ok(Loaded { certified: Arc::new(certified), until })
     }
 
@@ -52,11 +56,17 @@ impl CertificateFiles {
         let damaged = |text: String| TlsError::ConfigDamaged { path: path.clone(), text };
         let (from, until) = validity(leaf).map_err(damaged)?;
         if now < from || until < now {
-            return Err(TlsError::ConfigExpired { path: path.clone(), from: day(from), until: day(until), now: day(now) });
+            return Err(TlsError::ConfigExpired {
+                path: path.clone(),
+                from: day(from),
+                until: day(until),
+                now: day(now),
+            });
         }
         let parsed = ParsedCertificate::try_from(leaf).map_err(|error| damaged(error.to_string()))?;
         let name = server_name(domain)?;
-        rustls::client::verify_server_name(&parsed, &name).map_err(|_| TlsError::ConfigWrongName { path: path.clone(), domain: domain.into() })?;
+        rustls::client::verify_server_name(&parsed, &name)
+            .map_err(|_| TlsError::ConfigWrongName { path: path.clone(), domain: domain.into() })?;
         Ok(until)
     }
 }
@@ -76,7 +86,8 @@ pub(super) fn validity(leaf: &CertificateDer<'_>) -> Result<(Timestamp, Timestam
 }
 
 fn day(at: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp(at.micros().div_euclid(1_000_000)).map_or_else(|_| "far away".into(), |at| at.date().to_string())
+    OffsetDateTime::from_unix_timestamp(at.micros().div_euclid(1_000_000))
+        .map_or_else(|_| "far away".into(), |at| at.date().to_string())
 }
 
 pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -67,7 +67,9 @@ fn roots(trust: &Trust) -> Result<RootCertStore, TlsError> {
     match trust {
         Trust::File(path) => {
             for authority in certificate::chain(path)? {
-                roots.add(authority).map_err(|error| TlsError::ConfigDamaged { path: path.clone(), text: error.to_string() })?;
+                roots
+                    .add(authority)
+                    .map_err(|error| TlsError::ConfigDamaged { path: path.clone(), text: error.to_string() })?;
             }
         }
         Trust::System => {

@@ -18,13 +18,17 @@ pub enum TlsError {
         source: io::Error,
     },
     /// The certificate file has none in it.
-    #[error("{path} contains no certificate: it must be PEM text with '-----BEGIN CERTIFICATE-----', leaf first, then its intermediates")]
+    #[error(
+        "{path} contains no certificate: it must be PEM text with '-----BEGIN CERTIFICATE-----', leaf first, then its intermediates"
+    )]
     ConfigNoCertificate {
         /// The file.
         path: PathBuf,
     },
     /// The key file has none in it.
-    #[error("{path} contains no private key: it must be PEM text with '-----BEGIN PRIVATE KEY-----' (or EC or RSA PRIVATE KEY), without password")]
+    #[error(
+        "{path} contains no private key: it must be PEM text with '-----BEGIN PRIVATE KEY-----' (or EC or RSA PRIVATE KEY), without password"
+    )]
     ConfigNoKey {
         /// The file.
         path: PathBuf,

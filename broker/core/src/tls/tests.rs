@@ -74,7 +74,11 @@ fn pair() -> Pair {
     Pair { _directory: directory, local, server, client }
 }
 
-fn connect(served: &Served, config: Arc<ClientConfig>, name: &str) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
+fn connect(
+    served: &Served,
+    config: Arc<ClientConfig>,
+    name: &str,
+) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
     let mut client = ClientConnection::new(config, ClientTls::server_name(name).expect("name")).expect("client");
     let mut server = ServerConnection::new(served.config()).expect("server");
     shake(&mut client, &mut server)?;
@@ -145,14 +149,17 @@ fn another_protocol_by_alpn_is_refused() {
 #[test]
 fn a_client_refuses_a_certificate_of_another_domain() {
     let pair = pair();
-    let error = connect(&pair.server.current(), pair.client.starttls(), "other.example").map(|_| ()).expect_err("wrong name");
+    let error =
+        connect(&pair.server.current(), pair.client.starttls(), "other.example").map(|_| ()).expect_err("wrong name");
     assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
 }
 
 #[test]
 fn a_client_refuses_an_authority_it_does_not_know() {
     let (pair, other) = (pair(), pair());
-    let error = connect(&pair.server.current(), other.client.starttls(), "site.example").map(|_| ()).expect_err("unknown authority");
+    let error = connect(&pair.server.current(), other.client.starttls(), "site.example")
+        .map(|_| ())
+        .expect_err("unknown authority");
     assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
 }
 
@@ -216,7 +223,8 @@ fn a_leaf_is_renewed_before_its_end_and_not_sooner() {
     let first = serial(&load(&local(directory.path())));
     let at = |later: Duration| {
         let at = now().plus(later);
-        let local = Authority::new(directory.path()).certificate("site.example", SelfNames::DomainOnly, at).expect("made");
+        let local =
+            Authority::new(directory.path()).certificate("site.example", SelfNames::DomainOnly, at).expect("made");
         serial(&local.files.load("site.example", at).expect("loaded"))
     };
     let keep = u32::try_from(LEAF_DAYS - RENEW_BEFORE_DAYS).expect("days");
@@ -228,7 +236,8 @@ fn a_leaf_is_renewed_before_its_end_and_not_sooner() {
 fn a_leaf_for_another_domain_is_replaced() {
     let directory = tempfile::tempdir().expect("directory");
     local(directory.path());
-    let moved = Authority::new(directory.path()).certificate("new.example", SelfNames::DomainOnly, now()).expect("made");
+    let moved =
+        Authority::new(directory.path()).certificate("new.example", SelfNames::DomainOnly, now()).expect("made");
     assert!(!moved.is_new);
     assert!(moved.files.load("new.example", now()).is_ok());
 }
@@ -272,7 +281,9 @@ fn a_leaf_of_a_lost_authority_is_made_anew() {
 #[test]
 fn a_domain_beyond_ascii_stands_in_its_certificate_as_a_labels() {
     let directory = tempfile::tempdir().expect("directory");
-    let local = Authority::new(directory.path()).certificate("z\u{e4}hler.example", SelfNames::DomainOnly, now()).expect("made");
+    let local = Authority::new(directory.path())
+        .certificate("z\u{e4}hler.example", SelfNames::DomainOnly, now())
+        .expect("made");
     assert!(local.files.load("z\u{e4}hler.example", now()).is_ok());
     assert!(local.files.load("xn--zhler-gra.example", now()).is_ok());
 }
@@ -297,7 +308,10 @@ fn a_missing_file_is_named() {
 fn files_without_certificate_or_key_say_what_they_must_contain() {
     assert!(matches!(spoil("leaf.pem", "hello"), TlsError::ConfigNoCertificate { .. }));
     assert!(matches!(spoil("leaf.key", "hello"), TlsError::ConfigNoKey { .. }));
-    assert!(matches!(spoil("leaf.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), TlsError::ConfigDamaged { .. }));
+    assert!(matches!(
+        spoil("leaf.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        TlsError::ConfigDamaged { .. }
+    ));
 }
 
 #[test]

@@ -86,7 +86,13 @@ impl Client {
     ///
     /// # Errors
     /// No acceptable mechanism, unusable name or password.
-    pub fn start(login: &Login, offered: &[Mechanism], bindings: &ChannelBindings, advertised: Option<&[BindingKind]>, nonce: &str) -> Result<(Client, Vec<u8>), ClientError> {
+    pub fn start(
+        login: &Login,
+        offered: &[Mechanism],
+        bindings: &ChannelBindings,
+        advertised: Option<&[BindingKind]>,
+        nonce: &str,
+    ) -> Result<(Client, Vec<u8>), ClientError> {
         let kind = bindings.kinds().find(|kind| advertised.is_none_or(|kinds| kinds.contains(kind)));
         let mechanism = Mechanism::ALL
             .into_iter()
@@ -112,7 +118,8 @@ impl Client {
             _ => BindingFlag::None,
         };
         let data = kind.filter(|_| mechanism.is_plus()).and_then(|kind| bindings.data(kind)).unwrap_or_default();
-        let (state, first) = scram_client::start(hash, &username, Prepared::password(&login.password)?, flag, data, nonce);
+        let (state, first) =
+            scram_client::start(hash, &username, Prepared::password(&login.password)?, flag, data, nonce);
         Ok((Client { mechanism, state: State::Challenge(state) }, first.into_bytes()))
     }
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-use super::hash::Digest;
-use super::prep::{Prepared, PrepError};
 use super::ScramHash;
+use super::hash::Digest;
+use super::prep::{PrepError, Prepared};
 use crate::secret::Secret;
 
 /// Iterations given to new accounts, and the least we ever derive with.
@@ -51,7 +51,12 @@ impl StoredKeys {
     ///
     /// # Errors
     /// The password is empty, too long or has characters that SASLprep forbids.
-    pub fn derive(hash: ScramHash, password: &Secret<String>, salt: &[u8; SALT_BYTES], iterations: u32) -> Result<StoredKeys, PrepError> {
+    pub fn derive(
+        hash: ScramHash,
+        password: &Secret<String>,
+        salt: &[u8; SALT_BYTES],
+        iterations: u32,
+    ) -> Result<StoredKeys, PrepError> {
         let password = Prepared::password(password)?;
         let iterations = iterations.max(ITERATIONS);
         Ok(ClientKeys::derive(hash, &password, salt, iterations).stored(salt, iterations))
@@ -61,11 +66,23 @@ impl StoredKeys {
     ///
     /// # Errors
     /// A length is wrong for the hash.
-    pub fn from_parts(hash: ScramHash, salt: Vec<u8>, iterations: u32, stored_key: &[u8], server_key: &[u8]) -> Result<StoredKeys, StoreKeysMalformed> {
+    pub fn from_parts(
+        hash: ScramHash,
+        salt: Vec<u8>,
+        iterations: u32,
+        stored_key: &[u8],
+        server_key: &[u8],
+    ) -> Result<StoredKeys, StoreKeysMalformed> {
         if salt.is_empty() || iterations == 0 || stored_key.len() != hash.len() || server_key.len() != hash.len() {
             return Err(StoreKeysMalformed { hash });
         }
-        Ok(StoredKeys { hash, salt, iterations, stored_key: Digest::copy(stored_key), server_key: Digest::copy(server_key) })
+        Ok(StoredKeys {
+            hash,
+            salt,
+            iterations,
+            stored_key: Digest::copy(stored_key),
+            server_key: Digest::copy(server_key),
+        })
     }
 
     /// The hash they were derived with.
@@ -103,7 +120,8 @@ impl StoredKeys {
 
 impl PartialEq for StoredKeys {
     fn eq(&self, other: &StoredKeys) -> bool {
-        let keys = self.stored_key.bytes().ct_eq(other.stored_key.bytes()) & self.server_key.bytes().ct_eq(other.server_key.bytes());
+        let keys = self.stored_key.bytes().ct_eq(other.stored_key.bytes())
+            & self.server_key.bytes().ct_eq(other.server_key.bytes());
         self.hash == other.hash && self.salt == other.salt && self.iterations == other.iterations && bool::from(keys)
     }
 }
@@ -112,7 +130,10 @@ impl Eq for StoredKeys {}
 
 impl fmt::Debug for StoredKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredKeys").field("hash", &self.hash).field("iterations", &self.iterations).finish_non_exhaustive()
+        f.debug_struct("StoredKeys")
+            .field("hash", &self.hash)
+            .field("iterations", &self.iterations)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,7 +175,7 @@ impl fmt::Debug for ClientKeys {
 /// A long-lived secret of this server, from which it answers for users that do not exist.
 ///
 /// It must survive a restart: a salt that changes would tell which users are real (RFC 5802 §9 leaves this to us).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSecret(Secret<[u8; 32]>);
 
 impl ServerSecret {
@@ -165,11 +186,19 @@ impl ServerSecret {
 
     /// Keys nobody has the password of: the same for the same name, looking like real ones.
     pub(super) fn stand_in(&self, hash: ScramHash, username: &str) -> StoredKeys {
-        let part = |label: &[u8]| ScramHash::Sha256.hmac(self.0.expose(), &[hash.name().as_bytes(), label, username.as_bytes()]);
+        let part = |label: &[u8]| {
+            ScramHash::Sha256.hmac(self.0.expose(), &[hash.name().as_bytes(), label, username.as_bytes()])
+        };
         let key = |label: &[u8]| Digest::copy(part(label).bytes().get(..hash.len()).unwrap_or_default());
         let mut salt = part(b"\0salt\0").bytes().to_vec();
         salt.truncate(SALT_BYTES);
-        StoredKeys { hash, salt, iterations: ITERATIONS, stored_key: key(b"\0stored\0"), server_key: key(b"\0server\0") }
+        StoredKeys {
+            hash,
+            salt,
+            iterations: ITERATIONS,
+            stored_key: key(b"\0stored\0"),
+            server_key: key(b"\0server\0"),
+        }
     }
 }
 
@@ -213,7 +242,10 @@ impl Derivation {
 
 impl fmt::Debug for Derivation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Derivation").field("hash", &self.hash).field("iterations", &self.iterations).finish_non_exhaustive()
+        f.debug_struct("Derivation")
+            .field("hash", &self.hash)
+            .field("iterations", &self.iterations)
+            .finish_non_exhaustive()
     }
 }
 

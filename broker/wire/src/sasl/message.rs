@@ -107,7 +107,11 @@ pub(super) fn is_extension(attribute: &str) -> bool {
 /// Printable ASCII without comma (RFC 5802 §7 `printable`).
 pub(super) fn nonce(text: &str) -> Result<&str, Failure> {
     let printable = text.bytes().all(|byte| matches!(byte, 0x21..=0x2b | 0x2d..=0x7e));
-    if text.is_empty() || text.len() > NONCE_CHARS_MAX || !printable { Err(Failure::MalformedRequest) } else { Ok(text) }
+    if text.is_empty() || text.len() > NONCE_CHARS_MAX || !printable {
+        Err(Failure::MalformedRequest)
+    } else {
+        Ok(text)
+    }
 }
 
 fn is_binding_name(name: &str) -> bool {
@@ -178,9 +182,28 @@ mod tests {
     #[test]
     fn refuses_first_messages_that_break_the_grammar() {
         for message in [
-            "", "n", "n,", "n,,", "n,,n=anna", "n,,r=abc,n=anna", "z,,n=anna,r=abc", "p=,,n=anna,r=abc", "p=a b,,n=anna,r=abc", "n,b=x,n=anna,r=abc",
-            "n,a=,n=anna,r=abc", "n,,n=,r=abc", "n,,n=anna,r=", "n,,n=an=na,r=abc", "n,,n=an=2cna,r=abc", "n,,n=anna=,r=abc", "n,,m=x,n=anna,r=abc",
-            "n,,n=anna,r=abc,", "n,,n=anna,r=abc,m=x", "n,,n=anna,r=a c", "n,,n=anna,r=abc,xy=1", "n,,n=anna,r=abc,x=",
+            "",
+            "n",
+            "n,",
+            "n,,",
+            "n,,n=anna",
+            "n,,r=abc,n=anna",
+            "z,,n=anna,r=abc",
+            "p=,,n=anna,r=abc",
+            "p=a b,,n=anna,r=abc",
+            "n,b=x,n=anna,r=abc",
+            "n,a=,n=anna,r=abc",
+            "n,,n=,r=abc",
+            "n,,n=anna,r=",
+            "n,,n=an=na,r=abc",
+            "n,,n=an=2cna,r=abc",
+            "n,,n=anna=,r=abc",
+            "n,,m=x,n=anna,r=abc",
+            "n,,n=anna,r=abc,",
+            "n,,n=anna,r=abc,m=x",
+            "n,,n=anna,r=a c",
+            "n,,n=anna,r=abc,xy=1",
+            "n,,n=anna,r=abc,x=",
         ] {
             assert_eq!(FirstMessage::parse(message), Err(Failure::MalformedRequest), "{message}");
         }
@@ -188,7 +211,16 @@ mod tests {
 
     #[test]
     fn refuses_final_messages_that_break_the_grammar() {
-        for message in ["", "c=biws,r=abc", "r=abc,c=biws,p=AA==", "c=biws,p=AA==", "c=biw,r=abc,p=AA==", "c=biws,r=abc,p=AA", "c=biws,r=abc,p=AA==,x=1", "c=biws,r=abc,m=1,p=AA=="] {
+        for message in [
+            "",
+            "c=biws,r=abc",
+            "r=abc,c=biws,p=AA==",
+            "c=biws,p=AA==",
+            "c=biw,r=abc,p=AA==",
+            "c=biws,r=abc,p=AA",
+            "c=biws,r=abc,p=AA==,x=1",
+            "c=biws,r=abc,m=1,p=AA==",
+        ] {
             assert_eq!(FinalMessage::parse(message), Err(Failure::MalformedRequest), "{message}");
         }
     }

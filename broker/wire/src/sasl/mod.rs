@@ -28,8 +28,8 @@ pub use binding::{BindingKind, ChannelBindings};
 pub use client::{Client, ClientError, ClientStep, Login};
 pub use hash::ScramHash;
 pub use keys::{
-    DerivedKeys, Derivation, ITERATIONS, ITERATIONS_ACCEPTED_MAX, ITERATIONS_ACCEPTED_MIN, PasswordCheck, PasswordVerdict, SALT_BYTES, ServerSecret,
-    StoreKeysMalformed, StoredKeys,
+    Derivation, DerivedKeys, ITERATIONS, ITERATIONS_ACCEPTED_MAX, ITERATIONS_ACCEPTED_MIN, PasswordCheck,
+    PasswordVerdict, SALT_BYTES, ServerSecret, StoreKeysMalformed, StoredKeys,
 };
 pub(crate) use message::{decode as base64_decode, encode as base64_encode};
 pub use prep::{CREDENTIAL_BYTES_MAX, PrepError, saslprep};
@@ -59,8 +59,14 @@ pub enum Mechanism {
 
 impl Mechanism {
     /// All of them, best first.
-    pub const ALL: [Mechanism; 6] =
-        [Mechanism::External, Mechanism::ScramSha256Plus, Mechanism::ScramSha1Plus, Mechanism::ScramSha256, Mechanism::ScramSha1, Mechanism::Plain];
+    pub const ALL: [Mechanism; 6] = [
+        Mechanism::External,
+        Mechanism::ScramSha256Plus,
+        Mechanism::ScramSha1Plus,
+        Mechanism::ScramSha256,
+        Mechanism::ScramSha1,
+        Mechanism::Plain,
+    ];
 
     /// Name in the IANA registry.
     pub fn name(self) -> &'static str {

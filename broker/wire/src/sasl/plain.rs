@@ -21,12 +21,18 @@ impl PlainMessage {
         }
         let text = std::str::from_utf8(message).map_err(|_| malformed)?;
         let mut parts = text.split('\0');
-        let (authzid, username, password) = (parts.next().ok_or(malformed)?, parts.next().ok_or(malformed)?, parts.next().ok_or(malformed)?);
-        if parts.next().is_some() || username.is_empty() || password.is_empty() || password.len() > CREDENTIAL_BYTES_MAX {
+        let (authzid, username, password) =
+            (parts.next().ok_or(malformed)?, parts.next().ok_or(malformed)?, parts.next().ok_or(malformed)?);
+        if parts.next().is_some() || username.is_empty() || password.is_empty() || password.len() > CREDENTIAL_BYTES_MAX
+        {
             return Err(malformed);
         }
         Ok(PlainMessage {
-            authzid: if authzid.is_empty() { None } else { Some(super::saslprep(authzid).map_err(|_| Failure::InvalidAuthzid)?) },
+            authzid: if authzid.is_empty() {
+                None
+            } else {
+                Some(super::saslprep(authzid).map_err(|_| Failure::InvalidAuthzid)?)
+            },
             username: super::saslprep(username).map_err(|_| Failure::NotAuthorized)?,
             password: Secret::new(password.into()),
         })

@@ -31,7 +31,14 @@ pub(super) struct AwaitSignature {
 }
 
 /// Starts: gives the client-first-message. `username` must be prepared; `data` is the data of the binding in `flag`.
-pub(super) fn start(hash: ScramHash, username: &str, password: Prepared, flag: BindingFlag<'_>, data: &[u8], nonce: &str) -> (AwaitChallenge, String) {
+pub(super) fn start(
+    hash: ScramHash,
+    username: &str,
+    password: Prepared,
+    flag: BindingFlag<'_>,
+    data: &[u8],
+    nonce: &str,
+) -> (AwaitChallenge, String) {
     let header = message::header(flag);
     let bare = format!("n={},r={nonce}", message::escape(username));
     let first = format!("{header}{bare}");
@@ -64,7 +71,10 @@ impl AwaitChallenge {
         }
         let without_proof = format!("c={},r={nonce}", message::encode(&self.binding));
         let signed = format!("{},{text},{without_proof}", self.bare);
-        Ok((AwaitKeys { without_proof, signed }, Derivation { hash: self.hash, password: self.password, salt, iterations }))
+        Ok((
+            AwaitKeys { without_proof, signed },
+            Derivation { hash: self.hash, password: self.password, salt, iterations },
+        ))
     }
 }
 
@@ -88,7 +98,11 @@ impl AwaitSignature {
         use subtle::ConstantTimeEq;
 
         let text = message::text(message).map_err(|_| ClientError::ServerMalformed)?;
-        let found = text.split(',').next().and_then(|attribute| attribute.strip_prefix("v=")).ok_or(ClientError::ServerSignature)?;
+        let found = text
+            .split(',')
+            .next()
+            .and_then(|attribute| attribute.strip_prefix("v="))
+            .ok_or(ClientError::ServerSignature)?;
         let same: bool = found.as_bytes().ct_eq(self.signature.as_bytes()).into();
         if same { Ok(()) } else { Err(ClientError::ServerSignature) }
     }

@@ -22,10 +22,18 @@ pub(super) struct ClientFirst {
 
 impl ClientFirst {
     /// Reads the first message. `plus` is whether the mechanism is a `-PLUS` one, `offered_plus` whether we offered any.
-    pub(super) fn parse(message: &[u8], hash: ScramHash, plus: bool, offered_plus: bool, ours: &ChannelBindings) -> Result<ClientFirst, Failure> {
+    pub(super) fn parse(
+        message: &[u8],
+        hash: ScramHash,
+        plus: bool,
+        offered_plus: bool,
+        ours: &ChannelBindings,
+    ) -> Result<ClientFirst, Failure> {
         let first = FirstMessage::parse(message::text(message)?)?;
         let data = match (first.flag, plus) {
-            (BindingFlag::Uses(kind), true) => BindingKind::parse(kind).and_then(|kind| ours.data(kind)).ok_or(Failure::NotAuthorized)?,
+            (BindingFlag::Uses(kind), true) => {
+                BindingKind::parse(kind).and_then(|kind| ours.data(kind)).ok_or(Failure::NotAuthorized)?
+            }
             // `p` outside -PLUS, or -PLUS without `p`: the message belongs to another mechanism.
             (BindingFlag::Uses(_), false) | (_, true) => return Err(Failure::MalformedRequest),
             // The client has channel binding and did not see our -PLUS: somebody between us took it out (RFC 5802 §6).

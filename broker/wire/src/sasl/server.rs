@@ -89,11 +89,28 @@ enum State {
     /// The mechanism is chosen; the client's first message is awaited.
     First,
     /// The keys are being looked up.
-    ScramKeys { first: ClientFirst, account: BareJid, nonce: String },
-    ScramProof { proof: AwaitProof, account: Option<BareJid>, disabled: bool },
-    PlainKeys { password: crate::secret::Secret<String>, account: BareJid },
-    PlainCheck { account: BareJid, real: bool, disabled: bool },
-    External { account: BareJid },
+    ScramKeys {
+        first: ClientFirst,
+        account: BareJid,
+        nonce: String,
+    },
+    ScramProof {
+        proof: AwaitProof,
+        account: Option<BareJid>,
+        disabled: bool,
+    },
+    PlainKeys {
+        password: crate::secret::Secret<String>,
+        account: BareJid,
+    },
+    PlainCheck {
+        account: BareJid,
+        real: bool,
+        disabled: bool,
+    },
+    External {
+        account: BareJid,
+    },
     Ended,
 }
 
@@ -114,7 +131,12 @@ impl Server {
     /// Starts an attempt with the mechanism the client chose, and its initial response if it sent one.
     ///
     /// `nonce` is fresh randomness in printable ASCII without comma.
-    pub fn start(mechanism: Mechanism, initial: Option<&[u8]>, nonce: String, context: Context<'_>) -> (Server, ServerStep) {
+    pub fn start(
+        mechanism: Mechanism,
+        initial: Option<&[u8]>,
+        nonce: String,
+        context: Context<'_>,
+    ) -> (Server, ServerStep) {
         let mut server = Server { mechanism, state: State::First };
         let offered = offer(context.policy, context.bindings, !context.proven.is_empty()).contains(&mechanism);
         let step = match initial {
@@ -160,7 +182,8 @@ impl Server {
             }
             scram => {
                 let hash = scram.hash().ok_or(Failure::InvalidMechanism)?;
-                let first = ClientFirst::parse(message, hash, scram.is_plus(), !context.bindings.is_empty(), context.bindings)?;
+                let first =
+                    ClientFirst::parse(message, hash, scram.is_plus(), !context.bindings.is_empty(), context.bindings)?;
                 let account = account(&first.username, domain);
                 check_authzid(first.authzid.as_deref(), account.as_ref(), domain)?;
                 let Some(account) = account else {
@@ -180,7 +203,9 @@ impl Server {
     pub fn credentials(&mut self, found: Option<Credentials>, policy: &Policy) -> ServerStep {
         let real = found.is_some();
         let disabled = found.as_ref().is_some_and(|found| found.disabled);
-        let keys = |hash, account: &BareJid| found.map_or_else(|| policy.secret.stand_in(hash, account.as_str()), |found| found.keys);
+        let keys = |hash, account: &BareJid| {
+            found.map_or_else(|| policy.secret.stand_in(hash, account.as_str()), |found| found.keys)
+        };
         match std::mem::replace(&mut self.state, State::Ended) {
             State::ScramKeys { first, account, nonce } => {
                 let Some(hash) = self.mechanism.hash() else { return self.fail(Failure::InvalidMechanism) };

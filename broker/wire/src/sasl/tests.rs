@@ -35,7 +35,13 @@ struct World {
 
 impl World {
     fn new() -> World {
-        World { policy: policy(), domain: DomainPart::parse("site.example").expect("a domain"), bindings: bindings(), proven: Vec::new(), disabled: false }
+        World {
+            policy: policy(),
+            domain: DomainPart::parse("site.example").expect("a domain"),
+            bindings: bindings(),
+            proven: Vec::new(),
+            disabled: false,
+        }
     }
 
     fn context(&self) -> Context<'_> {
@@ -43,7 +49,8 @@ impl World {
     }
 
     fn start(&self, mechanism: Mechanism, initial: &str) -> (Server, ServerStep) {
-        let (mut server, step) = Server::start(mechanism, Some(initial.as_bytes()), "servernonce".into(), self.context());
+        let (mut server, step) =
+            Server::start(mechanism, Some(initial.as_bytes()), "servernonce".into(), self.context());
         let step = self.store(&mut server, step);
         (server, step)
     }
@@ -64,7 +71,12 @@ impl World {
     }
 
     /// A whole attempt of our own client.
-    fn run(&self, login: &Login, offered: &[Mechanism], theirs: &ChannelBindings) -> Result<(Mechanism, ServerStep), ClientError> {
+    fn run(
+        &self,
+        login: &Login,
+        offered: &[Mechanism],
+        theirs: &ChannelBindings,
+    ) -> Result<(Mechanism, ServerStep), ClientError> {
         let (mut client, first) = Client::start(login, offered, theirs, None, "clientnonce")?;
         let (mut server, step) = Server::start(client.mechanism(), Some(&first), "servernonce".into(), self.context());
         let mut step = self.store(&mut server, step);
@@ -106,7 +118,8 @@ fn challenge(step: ServerStep) -> String {
     }
 }
 
-const EACH_SCRAM: [Mechanism; 4] = [Mechanism::ScramSha256Plus, Mechanism::ScramSha1Plus, Mechanism::ScramSha256, Mechanism::ScramSha1];
+const EACH_SCRAM: [Mechanism; 4] =
+    [Mechanism::ScramSha256Plus, Mechanism::ScramSha1Plus, Mechanism::ScramSha256, Mechanism::ScramSha1];
 
 fn header(mechanism: Mechanism, authzid: &str) -> String {
     let flag = if mechanism.is_plus() { "p=tls-exporter" } else { "n" };
@@ -122,9 +135,17 @@ fn check_vector(hash: ScramHash, first: &str, challenge: &str, last: &str, signa
     let salt = base64_decode(salt).expect("base64");
     let prepared = prep::Prepared::password(&password("pencil")).expect("usable");
     let derived = keys::ClientKeys::derive(hash, &prepared, &salt, 4_096);
-    let stored = StoredKeys::from_parts(hash, salt, 4_096, hash.hash(derived.client_key.bytes()).bytes(), derived.server_key.bytes()).expect("fits");
+    let stored = StoredKeys::from_parts(
+        hash,
+        salt,
+        4_096,
+        hash.hash(derived.client_key.bytes()).bytes(),
+        derived.server_key.bytes(),
+    )
+    .expect("fits");
 
-    let state = scram_server::ClientFirst::parse(first.as_bytes(), hash, false, false, &ChannelBindings::default()).expect("valid");
+    let state = scram_server::ClientFirst::parse(first.as_bytes(), hash, false, false, &ChannelBindings::default())
+        .expect("valid");
     assert_eq!(state.username, "user");
     let (proof, sent) = state.challenge(stored, true, server_nonce.strip_prefix(client_nonce).expect("prolonged"));
     assert_eq!(sent, challenge);
@@ -171,7 +192,13 @@ fn the_sha_256_example_of_the_standard_holds() {
 #[test]
 fn each_mechanism_lets_the_right_password_in() {
     let world = World::new();
-    for mechanism in [Mechanism::ScramSha256Plus, Mechanism::ScramSha1Plus, Mechanism::ScramSha256, Mechanism::ScramSha1, Mechanism::Plain] {
+    for mechanism in [
+        Mechanism::ScramSha256Plus,
+        Mechanism::ScramSha1Plus,
+        Mechanism::ScramSha256,
+        Mechanism::ScramSha1,
+        Mechanism::Plain,
+    ] {
         // Without -PLUS in sight a client with bindings says `y`; this one has none.
         let theirs = if mechanism.is_plus() { bindings() } else { ChannelBindings::default() };
         let (used, step) = world.run(&login("anna", "pencil"), &[mechanism], &theirs).expect("agreed");
@@ -183,7 +210,13 @@ fn each_mechanism_lets_the_right_password_in() {
 #[test]
 fn each_mechanism_keeps_a_wrong_password_out() {
     let world = World::new();
-    for mechanism in [Mechanism::ScramSha256Plus, Mechanism::ScramSha1Plus, Mechanism::ScramSha256, Mechanism::ScramSha1, Mechanism::Plain] {
+    for mechanism in [
+        Mechanism::ScramSha256Plus,
+        Mechanism::ScramSha1Plus,
+        Mechanism::ScramSha256,
+        Mechanism::ScramSha1,
+        Mechanism::Plain,
+    ] {
         let theirs = if mechanism.is_plus() { bindings() } else { ChannelBindings::default() };
         let (_, step) = world.run(&login("anna", "crayon"), &[mechanism], &theirs).expect("agreed");
         assert_eq!(failure(&step), Failure::NotAuthorized, "{mechanism:?}");
@@ -204,14 +237,17 @@ fn both_kinds_of_channel_binding_work() {
 #[test]
 fn user_name_and_password_are_prepared_before_use() {
     let world = World::new();
-    let (_, step) = world.run(&login("an\u{ad}na", "pen\u{ad}cil"), &[Mechanism::ScramSha256], &ChannelBindings::default()).expect("agreed");
+    let (_, step) = world
+        .run(&login("an\u{ad}na", "pen\u{ad}cil"), &[Mechanism::ScramSha256], &ChannelBindings::default())
+        .expect("agreed");
     assert!(is_anna(&step), "{step:?}");
 }
 
 #[test]
 fn a_name_in_capitals_is_the_same_account() {
     let world = World::new();
-    let (_, step) = world.run(&login("Anna", "pencil"), &[Mechanism::ScramSha256], &ChannelBindings::default()).expect("agreed");
+    let (_, step) =
+        world.run(&login("Anna", "pencil"), &[Mechanism::ScramSha256], &ChannelBindings::default()).expect("agreed");
     assert!(is_anna(&step), "{step:?}");
 }
 
@@ -262,7 +298,9 @@ fn a_mechanism_that_is_not_offered_is_refused() {
     let mut world = World::new();
     world.policy.plain = false;
     world.policy.scram_sha1 = false;
-    for (mechanism, message) in [(Mechanism::Plain, "\0anna\0pencil"), (Mechanism::ScramSha1, "n,,n=anna,r=abc"), (Mechanism::External, "")] {
+    for (mechanism, message) in
+        [(Mechanism::Plain, "\0anna\0pencil"), (Mechanism::ScramSha1, "n,,n=anna,r=abc"), (Mechanism::External, "")]
+    {
         assert_eq!(failure(&world.start(mechanism, message).1), Failure::InvalidMechanism, "{mechanism:?}");
     }
 }
@@ -288,12 +326,25 @@ fn an_authzid_that_names_the_same_account_is_accepted_by_each_mechanism() {
 fn an_authzid_of_another_is_refused_by_each_mechanism() {
     let mut world = World::new();
     world.proven = vec![bare("anna@site.example")];
-    for other in ["bob", "bob@site.example", "anna@other.example", "anna@site.example/x", "site.example", "@site.example", "anna@", "anna@site.example@site.example"] {
+    for other in [
+        "bob",
+        "bob@site.example",
+        "anna@other.example",
+        "anna@site.example/x",
+        "site.example",
+        "@site.example",
+        "anna@",
+        "anna@site.example@site.example",
+    ] {
         for mechanism in EACH_SCRAM {
             let message = format!("{}n=anna,r=abc", header(mechanism, &format!("a={other}")));
             assert_eq!(failure(&world.start(mechanism, &message).1), Failure::InvalidAuthzid, "{mechanism:?} {other}");
         }
-        assert_eq!(failure(&world.start(Mechanism::Plain, &format!("{other}\0anna\0pencil")).1), Failure::InvalidAuthzid, "{other}");
+        assert_eq!(
+            failure(&world.start(Mechanism::Plain, &format!("{other}\0anna\0pencil")).1),
+            Failure::InvalidAuthzid,
+            "{other}"
+        );
         assert_eq!(failure(&world.start(Mechanism::External, other).1), Failure::InvalidAuthzid, "{other}");
     }
 }
@@ -350,7 +401,8 @@ fn an_unknown_user_is_refused_like_a_wrong_password() {
     let world = World::new();
     for mechanism in [Mechanism::ScramSha256, Mechanism::Plain] {
         for name in ["nobody", "not a name@all"] {
-            let (_, step) = world.run(&login(name, "pencil"), &[mechanism], &ChannelBindings::default()).expect("agreed");
+            let (_, step) =
+                world.run(&login(name, "pencil"), &[mechanism], &ChannelBindings::default()).expect("agreed");
             assert_eq!(failure(&step), Failure::NotAuthorized, "{mechanism:?} {name}");
         }
     }
@@ -396,7 +448,11 @@ fn kinds_of_binding_we_do_not_have_are_refused() {
 #[test]
 fn the_gs2_header_must_fit_the_mechanism() {
     let world = World::new();
-    for (mechanism, header) in [(Mechanism::ScramSha256Plus, "n"), (Mechanism::ScramSha256Plus, "y"), (Mechanism::ScramSha256, "p=tls-exporter")] {
+    for (mechanism, header) in [
+        (Mechanism::ScramSha256Plus, "n"),
+        (Mechanism::ScramSha256Plus, "y"),
+        (Mechanism::ScramSha256, "p=tls-exporter"),
+    ] {
         let (_, step) = world.start(mechanism, &format!("{header},,n=anna,r=abc"));
         assert_eq!(failure(&step), Failure::MalformedRequest, "{mechanism:?} {header}");
     }
@@ -406,9 +462,13 @@ fn the_gs2_header_must_fit_the_mechanism() {
 fn spoiled(spoil: impl Fn(&str) -> String) -> ServerStep {
     let world = World::new();
     let login = login("anna", "pencil");
-    let (mut client, first) = Client::start(&login, &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "clientnonce").expect("agreed");
+    let (mut client, first) =
+        Client::start(&login, &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "clientnonce")
+            .expect("agreed");
     let (mut server, step) = world.start(Mechanism::ScramSha256, std::str::from_utf8(&first).expect("text"));
-    let Ok(ClientStep::Derive(derivation)) = client.challenge(challenge(step).as_bytes()) else { panic!("no derivation") };
+    let Ok(ClientStep::Derive(derivation)) = client.challenge(challenge(step).as_bytes()) else {
+        panic!("no derivation")
+    };
     let Ok(ClientStep::Respond(last)) = client.derived(&derivation.run()) else { panic!("no proof") };
     let last = spoil(std::str::from_utf8(&last).expect("text"));
     server.response(last.as_bytes(), String::new(), world.context())
@@ -491,7 +551,9 @@ proptest::proptest! {
 #[test]
 fn the_client_prefers_channel_binding_and_then_the_stronger_hash() {
     let all = Mechanism::ALL;
-    let choose = |offered: &[Mechanism], theirs: &ChannelBindings| Client::start(&login("anna", "pencil"), offered, theirs, None, "n").map(|(client, _)| client.mechanism());
+    let choose = |offered: &[Mechanism], theirs: &ChannelBindings| {
+        Client::start(&login("anna", "pencil"), offered, theirs, None, "n").map(|(client, _)| client.mechanism())
+    };
     assert_eq!(choose(&all, &bindings()), Ok(Mechanism::ScramSha256Plus));
     assert_eq!(choose(&all, &ChannelBindings::default()), Ok(Mechanism::ScramSha256));
     assert_eq!(choose(&[Mechanism::Plain, Mechanism::ScramSha1], &bindings()), Ok(Mechanism::ScramSha1));
@@ -500,7 +562,8 @@ fn the_client_prefers_channel_binding_and_then_the_stronger_hash() {
 #[test]
 fn the_client_takes_the_exporter_if_the_server_names_it() {
     let start = |kinds: Option<&[BindingKind]>| {
-        let (client, first) = Client::start(&login("anna", "pencil"), &Mechanism::ALL, &bindings(), kinds, "n").expect("agreed");
+        let (client, first) =
+            Client::start(&login("anna", "pencil"), &Mechanism::ALL, &bindings(), kinds, "n").expect("agreed");
         (client.mechanism(), String::from_utf8(first).expect("text"))
     };
     assert!(start(None).1.starts_with("p=tls-exporter,,"));
@@ -512,7 +575,9 @@ fn the_client_takes_the_exporter_if_the_server_names_it() {
 #[test]
 fn the_client_sends_nothing_weaker_than_it_was_told_to() {
     let careful = Login { scram_sha1: false, plain: false, ..login("anna", "pencil") };
-    for offered in [&[Mechanism::Plain][..], &[Mechanism::ScramSha1, Mechanism::ScramSha1Plus], &[Mechanism::External], &[]] {
+    for offered in
+        [&[Mechanism::Plain][..], &[Mechanism::ScramSha1, Mechanism::ScramSha1Plus], &[Mechanism::External], &[]]
+    {
         let result = Client::start(&careful, offered, &bindings(), None, "n").map(|_| ());
         assert_eq!(result, Err(ClientError::NoMechanism), "{offered:?}");
     }
@@ -520,12 +585,15 @@ fn the_client_sends_nothing_weaker_than_it_was_told_to() {
 
 #[test]
 fn the_client_refuses_an_unusable_password() {
-    let result = Client::start(&login("anna", ""), &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "n").map(|_| ());
+    let result = Client::start(&login("anna", ""), &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "n")
+        .map(|_| ());
     assert_eq!(result, Err(ClientError::Credentials(PrepError::Empty)));
 }
 
 fn client_hears(challenge: &str) -> Result<ClientStep, ClientError> {
-    let (mut client, _) = Client::start(&login("anna", "pencil"), &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "mine").expect("agreed");
+    let (mut client, _) =
+        Client::start(&login("anna", "pencil"), &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "mine")
+            .expect("agreed");
     client.challenge(challenge.as_bytes())
 }
 
@@ -551,8 +619,17 @@ fn the_client_refuses_foreign_nonces_and_bad_iterations() {
 #[test]
 fn the_client_believes_only_a_server_that_proves_itself() {
     let ready = || {
-        let (mut client, _) = Client::start(&login("anna", "pencil"), &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "mine").expect("agreed");
-        let Ok(ClientStep::Derive(derivation)) = client.challenge(b"r=mineyours,s=AAAA,i=4096") else { panic!("no derivation") };
+        let (mut client, _) = Client::start(
+            &login("anna", "pencil"),
+            &[Mechanism::ScramSha256],
+            &ChannelBindings::default(),
+            None,
+            "mine",
+        )
+        .expect("agreed");
+        let Ok(ClientStep::Derive(derivation)) = client.challenge(b"r=mineyours,s=AAAA,i=4096") else {
+            panic!("no derivation")
+        };
         client.derived(&derivation.run()).expect("proof");
         client
     };
@@ -564,7 +641,9 @@ fn the_client_believes_only_a_server_that_proves_itself() {
 
 #[test]
 fn the_client_refuses_success_before_its_proof() {
-    let (mut client, _) = Client::start(&login("anna", "pencil"), &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "mine").expect("agreed");
+    let (mut client, _) =
+        Client::start(&login("anna", "pencil"), &[Mechanism::ScramSha256], &ChannelBindings::default(), None, "mine")
+            .expect("agreed");
     assert_eq!(client.success(None).map(|_| ()), Err(ClientError::ServerOrder));
 }
 
@@ -574,7 +653,8 @@ fn the_client_refuses_success_before_its_proof() {
 fn stored_keys_survive_their_parts() {
     for hash in [ScramHash::Sha1, ScramHash::Sha256] {
         let made = keys(hash, "pencil");
-        let read = StoredKeys::from_parts(hash, made.salt().to_vec(), made.iterations(), made.stored_key(), made.server_key());
+        let read =
+            StoredKeys::from_parts(hash, made.salt().to_vec(), made.iterations(), made.stored_key(), made.server_key());
         assert_eq!(read, Ok(made));
     }
 }
@@ -582,9 +662,17 @@ fn stored_keys_survive_their_parts() {
 #[test]
 fn stored_keys_of_the_wrong_size_are_refused() {
     let made = keys(ScramHash::Sha256, "pencil");
-    assert!(StoredKeys::from_parts(ScramHash::Sha1, made.salt().to_vec(), 10_000, made.stored_key(), made.server_key()).is_err());
-    assert!(StoredKeys::from_parts(ScramHash::Sha256, Vec::new(), 10_000, made.stored_key(), made.server_key()).is_err());
-    assert!(StoredKeys::from_parts(ScramHash::Sha256, made.salt().to_vec(), 0, made.stored_key(), made.server_key()).is_err());
+    assert!(
+        StoredKeys::from_parts(ScramHash::Sha1, made.salt().to_vec(), 10_000, made.stored_key(), made.server_key())
+            .is_err()
+    );
+    assert!(
+        StoredKeys::from_parts(ScramHash::Sha256, Vec::new(), 10_000, made.stored_key(), made.server_key()).is_err()
+    );
+    assert!(
+        StoredKeys::from_parts(ScramHash::Sha256, made.salt().to_vec(), 0, made.stored_key(), made.server_key())
+            .is_err()
+    );
 }
 
 #[test]

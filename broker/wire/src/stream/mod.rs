@@ -17,7 +17,6 @@ mod talk;
 
 use std::time::Duration;
 
-
 pub use client::{ClientFault, ClientOutput, ClientSettings, ClientStream};
 pub use server::{Output, ServerSettings, ServerStream};
 

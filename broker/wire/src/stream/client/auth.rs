@@ -2,7 +2,9 @@
 
 use super::{After, ClientFault, ClientOutput, Common, Step, StepResult, Talk};
 use crate::ns;
-use crate::sasl::{BindingKind, Client, ClientError, ClientStep, DerivedKeys, Failure, Mechanism, base64_decode, base64_encode};
+use crate::sasl::{
+    BindingKind, Client, ClientError, ClientStep, DerivedKeys, Failure, Mechanism, base64_decode, base64_encode,
+};
 use crate::stream::Secured;
 use crate::xml::Element;
 
@@ -29,10 +31,11 @@ impl AwaitMechanisms {
             .flat_map(|list| list.children_named(ns::SASL, "mechanism"))
             .filter_map(|mechanism| Mechanism::parse(mechanism.text().trim()))
             .collect();
-        let kinds: Option<Vec<BindingKind>> = element.child(ns::SASL_CHANNEL_BINDING, "sasl-channel-binding").map(|list| {
-            let named = list.children_named(ns::SASL_CHANNEL_BINDING, "channel-binding");
-            named.filter_map(|kind| kind.attr("type").and_then(BindingKind::parse)).collect()
-        });
+        let kinds: Option<Vec<BindingKind>> =
+            element.child(ns::SASL_CHANNEL_BINDING, "sasl-channel-binding").map(|list| {
+                let named = list.children_named(ns::SASL_CHANNEL_BINDING, "channel-binding");
+                named.filter_map(|kind| kind.attr("type").and_then(BindingKind::parse)).collect()
+            });
         let Secured { bindings, .. } = common.secured.clone().unwrap_or_default();
         let nonce = common.seed.draw("nonce");
         let (client, first) = Client::start(&common.settings.login, &offered, &bindings, kinds.as_deref(), &nonce)?;
@@ -84,7 +87,9 @@ impl Exchange {
                 talk.ask(ClientOutput::Derive(derivation));
                 self.asked = true;
             }
-            Ok(ClientStep::Respond(response)) => talk.element(&Element::new(ns::SASL, "response").with_text(base64_encode(&response))),
+            Ok(ClientStep::Respond(response)) => {
+                talk.element(&Element::new(ns::SASL, "response").with_text(base64_encode(&response)))
+            }
             Ok(ClientStep::Done) => {}
             Err(error) => return Err(aborted(error, talk)),
         }

@@ -47,7 +47,9 @@ impl Binding {
     pub(super) fn element(self, element: &Element, common: &Common, talk: &mut Talk<ClientOutput>) -> StepResult {
         let answer = answer(element, BIND_ID)?;
         let jid = answer.child(ns::BIND, "bind").and_then(|bind| bind.child_text(ns::BIND, "jid"));
-        let jid = jid.and_then(|jid| FullJid::parse(&jid).ok()).ok_or(ClientFault::Protocol("no address in the answer to bind"))?;
+        let jid = jid
+            .and_then(|jid| FullJid::parse(&jid).ok())
+            .ok_or(ClientFault::Protocol("no address in the answer to bind"))?;
         if jid.domain() != common.settings.account.domain() {
             return Err(ClientFault::Protocol("bound to an address of another domain"));
         }
@@ -74,11 +76,14 @@ fn ready(jid: FullJid, features: Element, talk: &mut Talk<ClientOutput>) -> Step
 
 /// The result of our request; an error ends the stream.
 fn answer(element: &Element, id: &str) -> Result<Stanza, ClientFault> {
-    let stanza = Stanza::from_element(element.clone()).map_err(|_| ClientFault::Protocol("no answer to our request"))?;
+    let stanza =
+        Stanza::from_element(element.clone()).map_err(|_| ClientFault::Protocol("no answer to our request"))?;
     match stanza.kind() {
         _ if stanza.id() != Some(id) => Err(ClientFault::Protocol("an answer to another request")),
         StanzaKind::Iq(IqType::Result) => Ok(stanza),
-        StanzaKind::Iq(IqType::Error) => Err(stanza.error().map_or(ClientFault::Protocol("an error without a reason"), ClientFault::NoSession)),
+        StanzaKind::Iq(IqType::Error) => {
+            Err(stanza.error().map_or(ClientFault::Protocol("an error without a reason"), ClientFault::NoSession))
+        }
         _ => Err(ClientFault::Protocol("no answer to our request")),
     }
 }

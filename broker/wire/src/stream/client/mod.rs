@@ -248,7 +248,9 @@ impl ClientStream {
                 let empty = self.reader.is_empty();
                 self.step(|step, common, talk| step.element(&element, empty, common, talk));
             }
-            (StreamEvent::Open(header), Stage::Negotiating(_)) => self.step(|step, common, _| step.header(&header, common)),
+            (StreamEvent::Open(header), Stage::Negotiating(_)) => {
+                self.step(|step, common, _| step.header(&header, common))
+            }
             (_, Stage::Closing | Stage::Closed | Stage::Ready(_)) => {}
         }
     }
@@ -417,7 +419,9 @@ fn check(header: &StreamHeader, domain: &str) -> Result<(), ClientFault> {
         return Err(fault(StreamCondition::UnsupportedVersion));
     }
     match &header.from {
-        Some(from) if BareJid::parse(from).ok().is_none_or(|from| from.as_str() != domain) => Err(fault(StreamCondition::InvalidFrom)),
+        Some(from) if BareJid::parse(from).ok().is_none_or(|from| from.as_str() != domain) => {
+            Err(fault(StreamCondition::InvalidFrom))
+        }
         _ => Ok(()),
     }
 }

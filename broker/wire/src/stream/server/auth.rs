@@ -55,7 +55,8 @@ impl AwaitAuth {
             Err(failure) => return failed(failure, common, talk),
         };
         let nonce = common.seed.draw("nonce");
-        let (server, step) = sasl::Server::start(mechanism, initial.as_deref(), nonce, context(common, &secured(common)));
+        let (server, step) =
+            sasl::Server::start(mechanism, initial.as_deref(), nonce, context(common, &secured(common)));
         Exchange { server, asked: false }.follow(step, common, talk)
     }
 }
@@ -148,5 +149,10 @@ fn secured(common: &Common) -> Secured {
 }
 
 fn context<'a>(common: &'a Common, secured: &'a Secured) -> Context<'a> {
-    Context { policy: &common.settings.policy, domain: &common.settings.domain, bindings: &secured.bindings, proven: &secured.proven }
+    Context {
+        policy: &common.settings.policy,
+        domain: &common.settings.domain,
+        bindings: &secured.bindings,
+        proven: &secured.proven,
+    }
 }

@@ -67,14 +67,25 @@ impl AwaitBind {
 }
 
 impl Binding {
-    pub(super) fn bound(self, answer: Result<FullJid, StanzaError>, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
+    pub(super) fn bound(
+        self,
+        answer: Result<FullJid, StanzaError>,
+        common: &mut Common,
+        talk: &mut Talk<Output>,
+    ) -> StepResult {
         match answer {
             Ok(jid) => {
-                let bind = Element::new(ns::BIND, "bind").with_child(Element::new(ns::BIND, "jid").with_text(jid.as_str()));
+                let bind =
+                    Element::new(ns::BIND, "bind").with_child(Element::new(ns::BIND, "jid").with_text(jid.as_str()));
                 talk.stanza(&Stanza::result_for(&self.request).with_child(bind));
                 Ok(Step::Ready(Ready::new(jid, common.lang.take())))
             }
-            Err(error) => AwaitBind { account: self.account, mechanism: self.mechanism }.refuse(&self.request, error, common, talk),
+            Err(error) => AwaitBind { account: self.account, mechanism: self.mechanism }.refuse(
+                &self.request,
+                error,
+                common,
+                talk,
+            ),
         }
     }
 }

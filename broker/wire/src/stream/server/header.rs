@@ -36,15 +36,22 @@ impl AwaitHeader {
 /// One domain is served, so checking `to` against it each time also pins it (CVE-2018-10847).
 fn check(header: &StreamHeader, domain: &DomainPart, account: Option<&BareJid>) -> Result<(), Why> {
     if header.content != ns::CLIENT {
-        return Err(fault(StreamCondition::InvalidNamespace, "This port is for clients: the content namespace must be jabber:client."));
+        return Err(fault(
+            StreamCondition::InvalidNamespace,
+            "This port is for clients: the content namespace must be jabber:client.",
+        ));
     }
     if header.version_numbers().is_none_or(|(major, _)| major < 1) {
         return Err(fault(StreamCondition::UnsupportedVersion, "Version 1.0 is needed."));
     }
     let Some(to) = &header.to else {
-        return Err(fault(StreamCondition::ImproperAddressing, "The stream header must say in 'to' which domain it is for."));
+        return Err(fault(
+            StreamCondition::ImproperAddressing,
+            "The stream header must say in 'to' which domain it is for.",
+        ));
     };
-    let to = BareJid::parse(to).map_err(|_| fault(StreamCondition::ImproperAddressing, "The stream header's 'to' is no address."))?;
+    let to = BareJid::parse(to)
+        .map_err(|_| fault(StreamCondition::ImproperAddressing, "The stream header's 'to' is no address."))?;
     if to.local().is_some() || to.domain() != domain.as_str() {
         return Err(fault(StreamCondition::HostUnknown, "This server does not serve that domain."));
     }
@@ -67,5 +74,7 @@ fn response(request: &StreamHeader, common: &mut Common) -> StreamHeader {
 }
 
 fn is_language_tag(text: &str) -> bool {
-    !text.is_empty() && text.len() <= LANG_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    !text.is_empty()
+        && text.len() <= LANG_BYTES_MAX
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

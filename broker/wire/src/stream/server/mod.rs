@@ -149,7 +149,10 @@ impl ServerStream {
             settings,
             reader: StreamReader::new(Limits::BEFORE_LOGIN),
             talk: Talk::new(),
-            stage: Stage::Negotiating(Box::new(Negotiation { common, step: Step::Header(AwaitHeader { account: None }) })),
+            stage: Stage::Negotiating(Box::new(Negotiation {
+                common,
+                step: Step::Header(AwaitHeader { account: None }),
+            })),
             deadline: now.checked_add(LOGIN_TIME),
         }
     }
@@ -241,7 +244,9 @@ impl ServerStream {
                 let empty = self.reader.is_empty();
                 self.step(now, |step, common, talk| step.element(&element, empty, common, talk));
             }
-            (StreamEvent::Open(header), Stage::Negotiating(_)) => self.step(now, |step, common, talk| step.header(&header, common, talk)),
+            (StreamEvent::Open(header), Stage::Negotiating(_)) => {
+                self.step(now, |step, common, talk| step.header(&header, common, talk))
+            }
             // What comes after our end tag is not answered; a header cannot come twice without a restart.
             (_, Stage::Closing | Stage::Closed | Stage::Ready(_)) => {}
         }
@@ -431,7 +436,9 @@ impl Step {
             Step::Auth(state) => state.element(element, common, talk),
             Step::Exchange(state) => state.element(element, common, talk),
             Step::Bind(state) => state.element(element, common, talk),
-            Step::Header(_) | Step::Handshake(_) | Step::Binding(_) | Step::Ready(_) => Err(fault(StreamCondition::NotAuthorized, "Not now.")),
+            Step::Header(_) | Step::Handshake(_) | Step::Binding(_) | Step::Ready(_) => {
+                Err(fault(StreamCondition::NotAuthorized, "Not now."))
+            }
         }
     }
 }

@@ -63,7 +63,11 @@ impl Ready {
     /// A client speaks for itself: as this session, as its account, or without saying so.
     fn check_from(&self, stanza: &Stanza) -> Result<(), Why> {
         let own = |from: &Jid| from == self.jid.as_jid() || from.as_str() == self.jid.bare_str();
-        if stanza.from().is_none_or(own) { Ok(()) } else { Err(fault(StreamCondition::InvalidFrom, "The sender is not you.")) }
+        if stanza.from().is_none_or(own) {
+            Ok(())
+        } else {
+            Err(fault(StreamCondition::InvalidFrom, "The sender is not you."))
+        }
     }
 }
 

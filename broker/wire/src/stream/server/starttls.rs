@@ -22,7 +22,13 @@ impl AwaitStartTls {
         AwaitStartTls
     }
 
-    pub(super) fn element(self, element: &Element, empty: bool, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
+    pub(super) fn element(
+        self,
+        element: &Element,
+        empty: bool,
+        common: &mut Common,
+        talk: &mut Talk<Output>,
+    ) -> StepResult {
         if element.is(ns::TLS, "starttls") {
             if !empty {
                 // Whoever put bytes behind it wants them to be read as if they had come through TLS.

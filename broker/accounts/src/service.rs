@@ -1,0 +1,220 @@
+//! The service itself: a store, a domain and a clock.
+
+use std::sync::Arc;
+
+use torg_store::{Batch, Engine, StoreError, Value};
+use torg_thing::{Clock, Timestamp};
+use torg_wire::jid::{BareJid, DomainPart};
+use torg_wire::sasl::{Credentials, ITERATIONS, SALT_BYTES, ScramHash, ServerSecret, StoredKeys};
+use torg_wire::secret::Secret;
+
+use crate::{AccountError, sql};
+
+/// The accounts of one domain.
+#[derive(Clone)]
+pub struct Accounts {
+    engine: Arc<dyn Engine>,
+    domain: DomainPart,
+    clock: Arc<dyn Clock>,
+    scram_sha1: bool,
+}
+
+/// One line of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its address.
+    pub jid: BareJid,
+    /// Switched off: it cannot log in, but nobody else gets its name.
+    pub disabled: bool,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+impl Accounts {
+    /// The accounts in this store. Run [`crate::MIGRATIONS`] before.
+    pub fn new(engine: Arc<dyn Engine>, domain: DomainPart, clock: Arc<dyn Clock>) -> Accounts {
+        Accounts { engine, domain, clock, scram_sha1: false }
+    }
+
+    /// Whether passwords set from now on also get keys for SCRAM-SHA-1, for clients that cannot do better.
+    #[must_use]
+    pub fn with_scram_sha1(mut self, on: bool) -> Accounts {
+        self.scram_sha1 = on;
+        self
+    }
+
+    /// The address of a new account, given as `anna` or `anna@site.example`.
+    ///
+    /// # Errors
+    /// The name means different accounts to different clients or cannot be one; the domain is another.
+    pub fn parse_new(&self, text: &str) -> Result<BareJid, AccountError> {
+        let wrong = |source| AccountError::UserName { name: text.into(), source };
+        let whole = if text.contains('@') { text.into() } else { format!("{text}@{}", self.domain) };
+        self.ours(BareJid::parse_new_account(&whole).map_err(wrong)?)
+    }
+
+    /// The address of an account that exists, given as `anna` or `anna@site.example`.
+    ///
+    /// # Errors
+    /// It is no address, or of another domain.
+    pub fn parse(&self, text: &str) -> Result<BareJid, AccountError> {
+        let wrong = |source| AccountError::UserName { name: text.into(), source };
+        let whole = if text.contains('@') { text.into() } else { format!("{text}@{}", self.domain) };
+        self.ours(BareJid::parse(&whole).map_err(wrong)?)
+    }
+
+    fn ours(&self, account: BareJid) -> Result<BareJid, AccountError> {
+        if account.domain() == self.domain.as_str() && account.local().is_some() {
+            Ok(account)
+        } else {
+            Err(AccountError::UserDomain { account, domain: self.domain.to_string() })
+        }
+    }
+
+    /// Creates an account from an address of [`Accounts::parse_new`].
+    ///
+    /// # Errors
+    /// It exists, its domain is another, or the password cannot be used.
+    pub async fn create(&self, account: &BareJid, password: Secret<String>) -> Result<(), AccountError> {
+        self.ours(account.clone())?;
+        let keys = self.derive(password).await?;
+        let now = self.clock.now().micros();
+        let batch = Batch::new().run(sql::INSERT, [Value::from(account.as_str()), Value::from(now)]);
+        match self.engine.write(with_keys(batch, account, &keys)).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Constraint { .. }) => Err(AccountError::UserExists(account.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sets a new password. Keys of the old one are gone.
+    ///
+    /// # Errors
+    /// There is no such account, or the password cannot be used.
+    pub async fn set_password(&self, account: &BareJid, password: Secret<String>) -> Result<(), AccountError> {
+        let keys = self.derive(password).await?;
+        let name = Value::from(account.as_str());
+        let batch = Batch::new()
+            .guard(1, sql::TOUCH, [name.clone(), Value::from(self.clock.now().micros())])
+            .run(sql::DELETE_KEYS, [name]);
+        self.change(account, with_keys(batch, account, &keys)).await
+    }
+
+    /// Switches an account off or on again.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub async fn set_disabled(&self, account: &BareJid, disabled: bool) -> Result<(), AccountError> {
+        let args = [Value::from(account.as_str()), Value::from(disabled), Value::from(self.clock.now().micros())];
+        self.change(account, Batch::new().guard(1, sql::DISABLE, args)).await
+    }
+
+    /// Removes an account and its keys.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub async fn remove(&self, account: &BareJid) -> Result<(), AccountError> {
+        let name = Value::from(account.as_str());
+        self.change(account, Batch::new().guard(1, sql::DELETE, [name.clone()]).run(sql::DELETE_KEYS, [name])).await
+    }
+
+    async fn change(&self, account: &BareJid, batch: Batch) -> Result<(), AccountError> {
+        match self.engine.write(batch).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Conflict { .. }) => Err(AccountError::UserUnknown(account.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All accounts, by name.
+    ///
+    /// # Errors
+    /// The store fails or holds what we did not write.
+    pub async fn list(&self) -> Result<Vec<Account>, AccountError> {
+        let rows = self.engine.query(sql::LIST, Vec::new()).await?;
+        let read = |row: &torg_store::Row| {
+            let text = row.text(0)?;
+            let jid = BareJid::parse(text)
+                .map_err(|error| AccountError::StoreDamaged { account: text.into(), text: error.to_string() })?;
+            Ok(Account { jid, disabled: row.boolean(1)?, created: Timestamp::from_micros(row.integer(2)?) })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Whether there is such an account and it is not switched off.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn exists(&self, account: &BareJid) -> Result<bool, AccountError> {
+        let rows = self.engine.query(sql::STATE, vec![account.as_str().into()]).await?;
+        Ok(match rows.first() {
+            Some(row) => !row.boolean(0)?,
+            None => false,
+        })
+    }
+
+    /// What a login needs: the keys for this hash; `None` for an unknown account, or one without such keys.
+    ///
+    /// # Errors
+    /// The store fails or holds what we did not write.
+    pub async fn credentials(&self, account: &BareJid, hash: ScramHash) -> Result<Option<Credentials>, AccountError> {
+        let rows = self.engine.query(sql::KEYS, vec![account.as_str().into(), hash.name().into()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let damaged = |text: String| AccountError::StoreDamaged { account: account.to_string(), text };
+        let iterations = u32::try_from(row.integer(2)?).map_err(|error| damaged(error.to_string()))?;
+        let keys = StoredKeys::from_parts(hash, row.blob(1)?.to_vec(), iterations, row.blob(3)?, row.blob(4)?);
+        Ok(Some(Credentials { keys: keys.map_err(|error| damaged(error.to_string()))?, disabled: row.boolean(0)? }))
+    }
+
+    /// The secret behind the answers for unknown users: made once, then the same for ever.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn server_secret(&self) -> Result<ServerSecret, AccountError> {
+        let fresh: [u8; 32] = random()?;
+        let stored = self.engine.query(sql::SECRET, Vec::new()).await?;
+        if stored.is_empty() {
+            self.engine.write(Batch::new().run(sql::INSERT_SECRET, [Value::from(fresh.as_slice())])).await?;
+        }
+        let stored = self.engine.query(sql::SECRET, Vec::new()).await?;
+        let damaged = || AccountError::StoreDamaged { account: "(secret)".into(), text: "not 32 bytes".into() };
+        let row = stored.first().ok_or_else(damaged)?;
+        Ok(ServerSecret::new(row.blob(0)?.try_into().map_err(|_| damaged())?))
+    }
+
+    /// Derives the keys off the runtime's threads: milliseconds of arithmetic.
+    async fn derive(&self, password: Secret<String>) -> Result<Vec<StoredKeys>, AccountError> {
+        let mut hashes = vec![ScramHash::Sha256];
+        if self.scram_sha1 {
+            hashes.push(ScramHash::Sha1);
+        }
+        let salts = hashes.iter().map(|_| random()).collect::<Result<Vec<[u8; SALT_BYTES]>, _>>()?;
+        let work = move || {
+            let each = hashes.into_iter().zip(salts);
+            each.map(|(hash, salt)| StoredKeys::derive(hash, &password, &salt, ITERATIONS)).collect()
+        };
+        let done: Result<Vec<StoredKeys>, _> =
+            tokio::task::spawn_blocking(work).await.map_err(|error| AccountError::Internal(error.to_string()))?;
+        Ok(done?)
+    }
+}
+
+fn with_keys(batch: Batch, account: &BareJid, keys: &[StoredKeys]) -> Batch {
+    keys.iter().fold(batch, |batch, keys| {
+        let args = [
+            Value::from(account.as_str()),
+            Value::from(keys.hash().name()),
+            Value::from(keys.salt()),
+            Value::from(keys.iterations()),
+            Value::from(keys.stored_key()),
+            Value::from(keys.server_key()),
+        ];
+        batch.run(sql::INSERT_KEYS, args)
+    })
+}
+
+fn random<const N: usize>() -> Result<[u8; N], AccountError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| AccountError::Internal(error.to_string()))?;
+    Ok(bytes)
+}
