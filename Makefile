@@ -44,3 +44,26 @@ DENY_VERSION := 0.20.2
 cargo-deny:
 	@$(CARGO) deny --version 2>/dev/null | grep -q . || \
 		{ echo "installing cargo-deny $(DENY_VERSION)"; $(CARGO) install --locked --quiet --debug cargo-deny@$(DENY_VERSION); }
+
+bench:
+	@tests/peers/setup test
+	@tests/peers/setup bench
+	$(CARGO) bench --package torg --bench load
+	$(CARGO) bench --package torg-modbus
+
+sizes:
+	@tests/peers/setup test
+	$(CARGO) bench --package torg --bench load -- sizes
+
+# Ten minutes for each target; what they find worth keeping goes to tests/data/fuzz and is a test from then on.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= xml framer_split jid
+fuzz:
+	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || \
+		{ rustup toolchain install nightly --profile minimal && $(CARGO) install --locked --quiet cargo-fuzz; }
+	for target in $(FUZZ_TARGETS); do \
+		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/data/fuzz/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+soak: fuzz
+	$(CARGO) test --release --package torg-modbus -- --nocapture

@@ -41,6 +41,13 @@ fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether it holds the tests of the file beside it, and so needs no purpose of its own.
+fn is_tests_of_a_neighbour(file: &Path) -> bool {
+    file.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name == "tests.rs" || name.ends_with("_tests.rs"))
+}
+
 /// Every file of the repository that is written by hand, below the top.
 fn files() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -143,6 +150,7 @@ fn nobody_imports_the_appliance() {
 fn every_source_file_says_first_what_it_is_for() {
     let silent: Vec<_> = sources()
         .iter()
+        .filter(|file| !is_tests_of_a_neighbour(file))
         .filter(|file| !fs::read_to_string(file).expect("a text").trim_start().starts_with("//!"))
         .map(|file| name(file))
         .collect();

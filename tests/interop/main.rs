@@ -11,6 +11,7 @@
     reason = "tests fail by panicking and say why"
 )]
 
+#[allow(dead_code, reason = "each binary uses its own part of it")]
 #[path = "../support/mod.rs"]
 mod support;
 

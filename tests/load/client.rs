@@ -17,8 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
     net::TcpStream,
-    sync::Semaphore,
-    time::{Duration, Instant, timeout},
+    time::{Duration, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -186,56 +185,31 @@ impl Session {
     }
 }
 
-/// Sends messages from one session to the other until `end`, `window` of them under way at most; returns how many
-/// arrived. One write per message: a device does not save up its readings either.
-pub(crate) async fn stream_messages(sender: Session, receiver: Session, window: usize, end: Instant) -> Result<usize> {
+/// Sends `count` messages from one session to the other, `window` of them under way at most; returns how many arrived.
+/// One write per message: a device does not save up its readings either.
+pub(crate) async fn stream_messages(sender: Session, receiver: Session, window: usize, count: usize) -> Result<usize> {
     let message = format!("<message to='{}' type='chat' id='m'><body>{BODY}</body></message>", receiver.jid);
-    let Session { mut write, .. } = sender;
-    let Session { mut read, buffer: mut carried, write: _open, .. } = receiver;
-    let credit = Arc::new(Semaphore::new(window));
-    let sent = {
-        let credit = credit.clone();
-        tokio::spawn(async move {
-            let mut sent = 0_usize;
-            while Instant::now() < end {
-                credit.acquire().await?.forget();
-                write.write_all(message.as_bytes()).await?;
-                write.flush().await?;
-                sent += 1;
-            }
-            anyhow::Ok((sent, write))
-        })
-    };
-    let mut received = 0;
-    let mut expected = None;
-    tokio::pin!(sent);
+    let Session { write: mut out, read: _unread, .. } = sender;
+    let Session { read: mut input, mut buffer, write: _open, .. } = receiver;
     let mut chunk = vec![0; 16 * 1024];
-    // `_write` keeps the sender's stream open until all its messages have arrived.
-    let mut _write = None;
-    loop {
-        // Both branches are cancellation safe: a join handle, and a read that takes nothing unless it completes.
-        tokio::select! {
-            done = &mut sent, if expected.is_none() => {
-                let (count, write) = done??;
-                expected = Some(count);
-                _write = Some(write);
-            }
-            length = timeout(PATIENCE, read.read(&mut chunk)) => {
-                let length = length.with_context(|| format!("a message was lost: {received} of {expected:?}"))??;
-                if length == 0 {
-                    bail!("the receiver's stream was closed: {}", String::from_utf8_lossy(&carried));
-                }
-                carried.extend_from_slice(&chunk[..length]);
-                let (count, used) = count_ends(&carried, b"</message>");
-                carried.drain(..used);
-                received += count;
-                credit.add_permits(count);
-            }
+    let (mut sent, mut received) = (0, 0);
+    while received < count {
+        while sent < count && sent - received < window {
+            out.write_all(message.as_bytes()).await?;
+            out.flush().await?;
+            sent += 1;
         }
-        if expected == Some(received) {
-            return Ok(received);
+        let length = timeout(PATIENCE, input.read(&mut chunk)).await;
+        let length = length.with_context(|| format!("a message was lost: {received} of {sent}"))??;
+        if length == 0 {
+            bail!("the receiver's stream was closed: {}", String::from_utf8_lossy(&buffer));
         }
+        buffer.extend_from_slice(&chunk[..length]);
+        let (found, used) = count_ends(&buffer, b"</message>");
+        buffer.drain(..used);
+        received += found;
     }
+    Ok(received)
 }
 
 /// RFC 5802 §2.2 `Hi()`.

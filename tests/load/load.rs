@@ -3,17 +3,30 @@
 //! Every server gets the same clients, the same certificate authority, SCRAM-SHA-256 with the same number of
 //! iterations, and direct TLS. CPU and memory are the server process's own, read from `/proc`, so the loader that
 //! shares the cores with it does not count; rates do suffer from the loader, alike for each server. Loopback only.
-//! It does not judge: the targets stand beside the figures.
+//! It does not judge: the targets stand beside the figures. `prosody`, `torg` or `sizes` as an argument measures only
+//! that.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a tool for developers"
+)]
+
+mod appliance;
 mod client;
 mod measure;
 mod server;
+#[allow(dead_code, reason = "each binary uses its own part of it")]
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 
-use client::{Account, Dialler};
+use client::{Account, Dialler, Session};
 use measure::{Cost, Process};
 use server::Server;
 
@@ -23,12 +36,15 @@ const SESSIONS: usize = 1_000;
 const SESSIONS_PER_ACCOUNT: usize = 8;
 /// Logins under way at a time: keeps two cores busy without making the handshakes time out.
 const LOGINS_AT_ONCE: usize = 8;
-/// Pairs of sessions between which messages are routed.
-const PAIRS: usize = 8;
+/// Pairs of sessions between which messages are routed at the same time: a busy site, and an idle one.
+const PAIRS_BUSY: usize = 400;
+const PAIRS_LONE: usize = 8;
+/// Messages that each pair routes. Their bytes stay below what Torg lets an account send at once (100 kB), so the
+/// figures are those of a server as it is delivered, with its limits on.
+const MESSAGES: usize = 250;
 /// Messages of one pair that may be under way at a time.
-const WINDOW: usize = 32;
-/// How long messages are routed for one figure.
-const ROUTING: Duration = Duration::from_secs(5);
+const WINDOW_BUSY: usize = 4;
+const WINDOW_LONE: usize = 1;
 
 struct Figures {
     server: String,
@@ -51,14 +67,20 @@ fn main() -> Result<()> {
     let accounts: Vec<Account> =
         (0..SESSIONS.div_ceil(SESSIONS_PER_ACCOUNT)).map(|number| Account::new(&format!("load{number}"))).collect();
     let mut figures = Vec::new();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|one| one == name);
     let servers: [(&str, server::Start); 2] = [("prosody", server::prosody), ("torg", server::torg)];
     for (name, start) in servers {
-        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+        if wanted(name) {
             let server = start(folder.path(), &accounts)?;
             figures.push(runtime.block_on(measure_server(&server, &accounts))?);
         }
     }
-    print_table(&figures);
+    if !figures.is_empty() {
+        print_table(&figures);
+    }
+    if wanted("sizes") {
+        print_sizes(&appliance::sizes()?);
+    }
     Ok(())
 }
 
@@ -70,14 +92,13 @@ async fn measure_server(server: &Server, accounts: &[Account]) -> Result<Figures
     let process = Process::of(server.pid());
     let empty = process.resident_bytes()?;
     let (cost, sessions) = process.cost_of(log_in(&dialler, accounts)).await?;
-    let sessions = sessions?;
+    let mut sessions = sessions?;
     let full = process.resident_bytes()?;
     let logins = Routed::of(&cost, sessions.len());
-    drop(sessions);
     eprintln!("{}: {SESSIONS} sessions measured", server.name);
 
-    let busy = route(&dialler, &process, accounts, WINDOW).await?;
-    let lone = route(&dialler, &process, accounts, 1).await?;
+    let busy = route(&process, &mut sessions, PAIRS_BUSY, WINDOW_BUSY).await?;
+    let lone = route(&process, &mut sessions, PAIRS_LONE, WINDOW_LONE).await?;
     eprintln!("{}: routing measured", server.name);
     Ok(Figures {
         server: server.name.clone(),
@@ -90,7 +111,7 @@ async fn measure_server(server: &Server, accounts: &[Account]) -> Result<Figures
 }
 
 /// Logs in all sessions and waits until each has had an answer to a ping, so that nothing is pending.
-async fn log_in(dialler: &Arc<Dialler>, accounts: &[Account]) -> Result<Vec<client::Session>> {
+async fn log_in(dialler: &Arc<Dialler>, accounts: &[Account]) -> Result<Vec<Session>> {
     let mut tasks = tokio::task::JoinSet::new();
     let mut sessions = Vec::with_capacity(SESSIONS);
     let mut numbers = 0..SESSIONS;
@@ -110,22 +131,15 @@ async fn log_in(dialler: &Arc<Dialler>, accounts: &[Account]) -> Result<Vec<clie
     }
 }
 
-/// Routes messages between pairs, at most `window` of each under way, and says what the server spent on each.
-async fn route(dialler: &Arc<Dialler>, process: &Process, accounts: &[Account], window: usize) -> Result<Routed> {
-    let mut pairs = Vec::new();
-    for pair in 0..PAIRS {
-        let sender = dialler.login(&accounts[2 * pair], "sender").await?;
-        let mut receiver = dialler.login(&accounts[2 * pair + 1], "receiver").await?;
-        receiver.appear().await?;
-        receiver.ping().await?;
-        pairs.push((sender, receiver));
-    }
-    let end = tokio::time::Instant::now() + ROUTING;
+/// Routes messages between pairs of these sessions, which it uses up, and says what the server spent on each message.
+async fn route(process: &Process, sessions: &mut Vec<Session>, pairs: usize, window: usize) -> Result<Routed> {
+    let mut senders = sessions.split_off(sessions.len() - 2 * pairs);
+    let receivers = senders.split_off(pairs);
     let (cost, delivered) = process
         .cost_of(async {
             let mut tasks = tokio::task::JoinSet::new();
-            for (sender, receiver) in pairs {
-                tasks.spawn(client::stream_messages(sender, receiver, window, end));
+            for (sender, receiver) in senders.into_iter().zip(receivers) {
+                tasks.spawn(client::stream_messages(sender, receiver, window, MESSAGES));
             }
             let mut delivered = 0;
             while let Some(count) = tasks.join_next().await {
@@ -143,7 +157,6 @@ impl Routed {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what the tool is for")]
 fn print_table(figures: &[Figures]) {
     let micros = |cpu: Duration| cpu.as_secs_f64() * 1e6;
     println!("\n{:<44} {:>9}{}", "", "target", figures.iter().map(|f| format!("{:>14}", f.server)).collect::<String>());
@@ -153,11 +166,20 @@ fn print_table(figures: &[Figures]) {
             figures.iter().map(|f| format!("{:>14.1}", value(f))).collect::<String>()
         );
     };
-    row("messages routed /s, 8 pairs, 32 under way", "", &|f| f.busy.per_second);
+    row("messages routed /s, 400 pairs", "", &|f| f.busy.per_second);
     row("  server CPU per message, us", "<= 20", &|f| micros(f.busy.cpu));
-    row("messages routed /s, 8 pairs, 1 under way", "", &|f| f.lone.per_second);
+    row("messages routed /s, 8 pairs, one at a time", "", &|f| f.lone.per_second);
     row("  server CPU per message, us", "", &|f| micros(f.lone.cpu));
     row("memory per idle TLS session, KiB", "<= 20", &|f| f.session_bytes / 1024.0);
     row("logins /s (TLS 1.3, SCRAM-SHA-256)", "", &|f| f.logins);
     row("  server CPU per login, us", "", &|f| micros(f.login_cpu));
+}
+
+fn print_sizes(sizes: &appliance::Sizes) {
+    let mib = |bytes: u64| bytes as f64 / 1024.0 / 1024.0;
+    println!("\n{:<44} {:>9}{:>14}", "", "target", "Torg");
+    println!("{:<44} {:>9}{:>14.1}", "binary, MiB", "<= 25", mib(sizes.binary_bytes));
+    println!("{:<44} {:>9}{:>14.3}", "start to READY, s", "<= 1", sizes.start.as_secs_f64());
+    let label = format!("memory with {} fields followed, MiB", sizes.fields);
+    println!("{label:<44} {:>9}{:>14.1}", "<= 48", mib(sizes.resident_bytes));
 }

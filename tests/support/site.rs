@@ -24,6 +24,8 @@ pub(crate) struct Site {
     pub(crate) c2s: u16,
     /// Port of direct TLS.
     pub(crate) c2s_tls: u16,
+    /// From the start of the process to READY.
+    pub(crate) started_in: Duration,
     folder: TempDir,
 }
 
@@ -57,15 +59,17 @@ impl Site {
     fn run(folder: TempDir) -> Self {
         let mut run = torg_command();
         run.args(["run", "--print-addresses", "--config"]).arg(folder.path().join("torg.toml"));
+        let start = Instant::now();
         let torg = Child::start("torg run", &mut run);
         torg.line("READY", |line| line == "READY");
+        let started_in = start.elapsed();
         let port = |kind: &str| -> u16 {
             let start = format!("ADDRESS {kind} ");
             let line = torg.line(&start, |line| line.starts_with(&start));
             line.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port in {line}"))
         };
         let (c2s, c2s_tls) = (port("c2s"), port("c2s_tls"));
-        Self { torg, c2s, c2s_tls, folder }
+        Self { torg, c2s, c2s_tls, started_in, folder }
     }
 
     /// Writes other bridges or friends into the configuration file, for a reload.
