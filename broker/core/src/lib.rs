@@ -1,3 +1,26 @@
 //! The broker: router, sessions, client connections, roster, presence, offline messages.
 
+mod broker;
+mod bucket;
+mod c2s;
+mod credentials;
+mod identity;
+pub mod limits;
+mod mesh;
+mod offline;
+mod roster;
+mod router;
+mod service;
+mod services;
+mod session;
 pub mod tls;
+mod xep;
+
+pub use broker::{Broker, BrokerError, Builder, MIGRATIONS, forget_account};
+pub use c2s::{Listener, PipeConnector, PipeListener, pipe};
+pub use credentials::{Credentials, CredentialsUnavailable};
+pub use identity::{Envelope, Identity, Proof};
+pub use mesh::{Mesh, Solo};
+pub use router::Router;
+pub use service::{DiscoIdentity, Reply, Route, RouteKind, Service};
+pub use session::{Attached, AttachedSender};

@@ -31,11 +31,7 @@ impl Batch {
     /// Adds a statement that may change any number of rows.
     #[must_use]
     pub fn run(mut self, sql: &'static str, args: impl Into<Vec<Value>>) -> Self {
-        self.statements.push(Statement {
-            sql,
-            args: args.into(),
-            rows: None,
-        });
+        self.statements.push(Statement { sql, args: args.into(), rows: None });
         self
     }
 
@@ -43,11 +39,7 @@ impl Batch {
     /// [`StoreError::Conflict`](crate::StoreError::Conflict).
     #[must_use]
     pub fn guard(mut self, rows: u64, sql: &'static str, args: impl Into<Vec<Value>>) -> Self {
-        self.statements.push(Statement {
-            sql,
-            args: args.into(),
-            rows: Some(rows),
-        });
+        self.statements.push(Statement { sql, args: args.into(), rows: Some(rows) });
         self
     }
 

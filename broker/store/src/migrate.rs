@@ -56,10 +56,10 @@ pub enum MigrateError {
     Store(#[from] StoreError),
 }
 
-const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS torg_schema (service TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL)";
+const SCHEMA: &str =
+    "CREATE TABLE IF NOT EXISTS torg_schema (service TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL)";
 const VERSION: &str = "SELECT version FROM torg_schema WHERE service = ?1";
-const BEGIN: &str =
-    "INSERT INTO torg_schema (service, version) VALUES (?1, 0) ON CONFLICT (service) DO NOTHING";
+const BEGIN: &str = "INSERT INTO torg_schema (service, version) VALUES (?1, 0) ON CONFLICT (service) DO NOTHING";
 const ADVANCE: &str = "UPDATE torg_schema SET version = ?2 WHERE service = ?1 AND version = ?2 - 1";
 
 /// Brings the tables of all services to the state this binary knows.
@@ -78,11 +78,7 @@ pub async fn migrate(engine: &dyn Engine, services: &[Migrations]) -> Result<(),
         let found = version(engine, service.service).await?;
         let known = newest(service);
         if found > known {
-            return Err(MigrateError::Newer {
-                service: service.service,
-                found,
-                known,
-            });
+            return Err(MigrateError::Newer { service: service.service, found, known });
         }
         behind |= 0 < found && found < known;
     }
@@ -102,21 +98,14 @@ async fn advance(engine: &dyn Engine, service: &Migrations) -> Result<(), Migrat
             return Ok(());
         };
         let name = Value::from(service.service);
-        let mut batch = Batch::new().run(BEGIN, [name.clone()]).guard(
-            1,
-            ADVANCE,
-            [name, Value::from(step.number)],
-        );
+        let mut batch = Batch::new().run(BEGIN, [name.clone()]).guard(1, ADVANCE, [name, Value::from(step.number)]);
         for sql in step.sqlite {
             batch = batch.run(sql, []);
         }
         match engine.write(batch).await {
-            Ok(_) => tracing::info!(
-                service = service.service,
-                version = step.number,
-                about = step.about,
-                "Tables migrated."
-            ),
+            Ok(_) => {
+                tracing::info!(service = service.service, version = step.number, about = step.about, "Tables migrated.")
+            }
             Err(StoreError::Conflict { .. }) => {} // another process made this step first
             Err(error) => return Err(error.into()),
         }
@@ -125,38 +114,22 @@ async fn advance(engine: &dyn Engine, service: &Migrations) -> Result<(), Migrat
 
 async fn version(engine: &dyn Engine, service: &str) -> Result<u32, StoreError> {
     let rows = engine.query(VERSION, vec![Value::from(service)]).await?;
-    let version = rows
-        .first()
-        .map(|row: &Row| row.integer(0))
-        .transpose()?
-        .unwrap_or(0);
-    u32::try_from(version).map_err(|_| StoreError::Sql {
-        message: format!("version {version} in torg_schema"),
-    })
+    let version = rows.first().map(|row: &Row| row.integer(0)).transpose()?.unwrap_or(0);
+    u32::try_from(version).map_err(|_| StoreError::Sql { message: format!("version {version} in torg_schema") })
 }
 
 fn newest(service: &Migrations) -> u32 {
-    service
-        .steps
-        .iter()
-        .map(|step| step.number)
-        .max()
-        .unwrap_or(0)
+    service.steps.iter().map(|step| step.number).max().unwrap_or(0)
 }
 
 fn well_formed(service: &Migrations) -> Result<(), MigrateError> {
     for (step, number) in service.steps.iter().zip(1u32..) {
         let named = step.sqlite.iter().all(|sql| {
-            sql.strip_prefix("CREATE TABLE ").is_none_or(|rest| {
-                rest.strip_prefix(service.service)
-                    .is_some_and(|rest| rest.starts_with('_'))
-            })
+            sql.strip_prefix("CREATE TABLE ")
+                .is_none_or(|rest| rest.strip_prefix(service.service).is_some_and(|rest| rest.starts_with('_')))
         });
         if step.number != number || !named {
-            return Err(MigrateError::Malformed {
-                service: service.service,
-                number,
-            });
+            return Err(MigrateError::Malformed { service: service.service, number });
         }
     }
     Ok(())
@@ -167,24 +140,15 @@ mod tests {
     use super::*;
     use crate::Sqlite;
 
-    const FIRST: Migration = Migration {
-        number: 1,
-        about: "Lamps",
-        sqlite: &["CREATE TABLE lamp_state (name TEXT NOT NULL PRIMARY KEY)"],
-    };
+    const FIRST: Migration =
+        Migration { number: 1, about: "Lamps", sqlite: &["CREATE TABLE lamp_state (name TEXT NOT NULL PRIMARY KEY)"] };
     const SECOND: Migration = Migration {
         number: 2,
         about: "Lamps have colours",
         sqlite: &["ALTER TABLE lamp_state ADD COLUMN colour TEXT"],
     };
-    const OLD: Migrations = Migrations {
-        service: "lamp",
-        steps: &[FIRST],
-    };
-    const NEW: Migrations = Migrations {
-        service: "lamp",
-        steps: &[FIRST, SECOND],
-    };
+    const OLD: Migrations = Migrations { service: "lamp", steps: &[FIRST] };
+    const NEW: Migrations = Migrations { service: "lamp", steps: &[FIRST, SECOND] };
 
     #[tokio::test]
     async fn migrating_twice_changes_nothing() {
@@ -199,14 +163,7 @@ mod tests {
         let engine = Sqlite::in_memory().unwrap();
         migrate(&engine, &[NEW]).await.unwrap();
         let refused = migrate(&engine, &[OLD]).await;
-        assert!(matches!(
-            refused,
-            Err(MigrateError::Newer {
-                service: "lamp",
-                found: 2,
-                known: 1
-            })
-        ));
+        assert!(matches!(refused, Err(MigrateError::Newer { service: "lamp", found: 2, known: 1 })));
     }
 
     #[tokio::test]
@@ -215,21 +172,12 @@ mod tests {
         let path = folder.path().join("torg.db");
         let engine = Sqlite::open(&path).unwrap();
         migrate(&engine, &[OLD]).await.unwrap();
-        engine
-            .write(Batch::new().run("INSERT INTO lamp_state (name) VALUES ('hall')", []))
-            .await
-            .unwrap();
+        engine.write(Batch::new().run("INSERT INTO lamp_state (name) VALUES ('hall')", [])).await.unwrap();
         migrate(&engine, &[NEW]).await.unwrap();
 
         let copy = Sqlite::open(&folder.path().join("torg.db.before-migration")).unwrap();
         assert_eq!(version(&copy, "lamp").await, Ok(1));
-        assert_eq!(
-            copy.query("SELECT name FROM lamp_state", vec![])
-                .await
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(copy.query("SELECT name FROM lamp_state", vec![]).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -237,50 +185,21 @@ mod tests {
         const BROKEN: Migration = Migration {
             number: 2,
             about: "Broken",
-            sqlite: &[
-                "CREATE TABLE lamp_more (name TEXT)",
-                "ALTER TABLE nowhere ADD COLUMN x TEXT",
-            ],
+            sqlite: &["CREATE TABLE lamp_more (name TEXT)", "ALTER TABLE nowhere ADD COLUMN x TEXT"],
         };
         let engine = Sqlite::in_memory().unwrap();
-        let broken = Migrations {
-            service: "lamp",
-            steps: &[FIRST, BROKEN],
-        };
-        assert!(matches!(
-            migrate(&engine, &[broken]).await,
-            Err(MigrateError::Store(_))
-        ));
+        let broken = Migrations { service: "lamp", steps: &[FIRST, BROKEN] };
+        assert!(matches!(migrate(&engine, &[broken]).await, Err(MigrateError::Store(_))));
         assert_eq!(version(&engine, "lamp").await, Ok(1));
-        assert!(
-            engine
-                .query("SELECT name FROM lamp_more", vec![])
-                .await
-                .is_err()
-        );
+        assert!(engine.query("SELECT name FROM lamp_more", vec![]).await.is_err());
     }
 
     #[tokio::test]
     async fn gaps_and_foreign_table_names_are_refused() {
         let engine = Sqlite::in_memory().unwrap();
-        let gap = Migrations {
-            service: "lamp",
-            steps: &[SECOND],
-        };
-        assert!(matches!(
-            migrate(&engine, &[gap]).await,
-            Err(MigrateError::Malformed { number: 1, .. })
-        ));
-        let foreign = Migrations {
-            service: "door",
-            steps: &[FIRST],
-        };
-        assert!(matches!(
-            migrate(&engine, &[foreign]).await,
-            Err(MigrateError::Malformed {
-                service: "door",
-                ..
-            })
-        ));
+        let gap = Migrations { service: "lamp", steps: &[SECOND] };
+        assert!(matches!(migrate(&engine, &[gap]).await, Err(MigrateError::Malformed { number: 1, .. })));
+        let foreign = Migrations { service: "door", steps: &[FIRST] };
+        assert!(matches!(migrate(&engine, &[foreign]).await, Err(MigrateError::Malformed { service: "door", .. })));
     }
 }

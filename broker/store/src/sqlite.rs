@@ -49,19 +49,9 @@ struct Readers {
 }
 
 enum Job {
-    Query {
-        sql: &'static str,
-        args: Vec<Value>,
-        answer: oneshot::Sender<Result<Rows, StoreError>>,
-    },
-    Write {
-        batch: Batch,
-        answer: oneshot::Sender<Result<Vec<u64>, StoreError>>,
-    },
-    Copy {
-        to: PathBuf,
-        answer: oneshot::Sender<Result<(), StoreError>>,
-    },
+    Query { sql: &'static str, args: Vec<Value>, answer: oneshot::Sender<Result<Rows, StoreError>> },
+    Write { batch: Batch, answer: oneshot::Sender<Result<Vec<u64>, StoreError>> },
+    Copy { to: PathBuf, answer: oneshot::Sender<Result<(), StoreError>> },
 }
 
 impl Sqlite {
@@ -75,30 +65,19 @@ impl Sqlite {
             .append(true)
             .mode(MODE)
             .open(path)
-            .map_err(|error| StoreError::Disk {
-                message: format!("{}: {error}", path.display()),
-            })?;
+            .map_err(|error| StoreError::Disk { message: format!("{}: {error}", path.display()) })?;
         let writer = connect(path)?;
         // The journal mode is written in the file; readers opened later find it there.
-        writer
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(failure)?;
-        writer
-            .pragma_update(None, "synchronous", "FULL")
-            .map_err(failure)?;
+        writer.pragma_update(None, "journal_mode", "WAL").map_err(failure)?;
+        writer.pragma_update(None, "synchronous", "FULL").map_err(failure)?;
         let readers = (0..READERS)
             .map(|_| {
                 let reader = connect(path)?;
-                reader
-                    .pragma_update(None, "query_only", true)
-                    .map_err(failure)?;
+                reader.pragma_update(None, "query_only", true).map_err(failure)?;
                 Ok(reader)
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        let readers = Readers {
-            idle: Arc::new(Mutex::new(readers)),
-            permits: Arc::new(Semaphore::new(READERS)),
-        };
+        let readers = Readers { idle: Arc::new(Mutex::new(readers)), permits: Arc::new(Semaphore::new(READERS)) };
         Self::start(writer, Some(readers), Some(path.to_owned()))
     }
 
@@ -112,35 +91,19 @@ impl Sqlite {
         Self::start(connection, None, None)
     }
 
-    fn start(
-        connection: Connection,
-        readers: Option<Readers>,
-        path: Option<PathBuf>,
-    ) -> Result<Self, StoreError> {
+    fn start(connection: Connection, readers: Option<Readers>, path: Option<PathBuf>) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || serve(connection, waiting))
-            .map_err(|error| StoreError::Disk {
-                message: error.to_string(),
-            })?;
-        Ok(Sqlite {
-            jobs: Some(jobs),
-            writer: Some(writer),
-            readers,
-            path,
-        })
+            .map_err(|error| StoreError::Disk { message: error.to_string() })?;
+        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), readers, path })
     }
 
-    async fn ask<T>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
-    ) -> Result<T, StoreError> {
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
-        jobs.send(job(answer))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        jobs.send(job(answer)).await.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -162,19 +125,14 @@ impl Engine for Sqlite {
         let Some(readers) = &self.readers else {
             return self.ask(|answer| Job::Query { sql, args, answer }).await;
         };
-        let permit = Arc::clone(&readers.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let permit = Arc::clone(&readers.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let idle = Arc::clone(&readers.idle);
         // Runs to its end even if the asker has gone, so the connection always comes back.
         let reading = tokio::task::spawn_blocking(move || {
             let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = taken.ok_or(StoreError::Closed)?;
             let rows = read(&connection, sql, &args);
-            idle.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(connection);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             drop(permit);
             rows
         });
@@ -186,10 +144,7 @@ impl Engine for Sqlite {
             return Ok(Vec::new());
         }
         if batch.statements().len() > STATEMENTS_MAX {
-            return Err(StoreError::TooMany {
-                what: "statements",
-                limit: STATEMENTS_MAX,
-            });
+            return Err(StoreError::TooMany { what: "statements", limit: STATEMENTS_MAX });
         }
         self.ask(|answer| Job::Write { batch, answer }).await
     }
@@ -202,11 +157,7 @@ impl Engine for Sqlite {
         to.push(".");
         to.push(label);
         let to = PathBuf::from(to);
-        self.ask(|answer| Job::Copy {
-            to: to.clone(),
-            answer,
-        })
-        .await?;
+        self.ask(|answer| Job::Copy { to: to.clone(), answer }).await?;
         Ok(Some(to))
     }
 }
@@ -221,15 +172,9 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY).map_err(failure)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
-    connection
-        .pragma_update(None, "foreign_keys", true)
-        .map_err(failure)?;
-    connection
-        .pragma_update(None, "cache_size", CACHE_KIB)
-        .map_err(failure)?;
-    connection
-        .pragma_update(None, "trusted_schema", false)
-        .map_err(failure)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(failure)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB).map_err(failure)?;
+    connection.pragma_update(None, "trusted_schema", false).map_err(failure)?;
     Ok(())
 }
 
@@ -274,10 +219,7 @@ fn commit_group(connection: &mut Connection, group: &mut Vec<Waiting>) {
     let results = write_group(connection, &batches);
     for (position, answer) in answers.into_iter().enumerate() {
         let result = match &results {
-            Ok(results) => results
-                .get(position)
-                .cloned()
-                .unwrap_or(Err(StoreError::Closed)),
+            Ok(results) => results.get(position).cloned().unwrap_or(Err(StoreError::Closed)),
             Err(error) => Err(error.clone()),
         };
         drop(answer.send(result));
@@ -289,9 +231,7 @@ fn write_group(
     connection: &mut Connection,
     batches: &[Batch],
 ) -> Result<Vec<Result<Vec<u64>, StoreError>>, StoreError> {
-    let mut transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failure)?;
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure)?;
     let mut results = Vec::with_capacity(batches.len());
     for batch in batches {
         let savepoint = transaction.savepoint().map_err(failure)?;
@@ -312,18 +252,12 @@ fn write_batch(connection: &Connection, batch: &Batch) -> Result<Vec<u64>, Store
     for (position, statement) in batch.statements().iter().enumerate() {
         let refused = |error| failure_at(position, error);
         let mut prepared = connection.prepare_cached(statement.sql).map_err(refused)?;
-        let found = prepared
-            .execute(params_from_iter(statement.args.iter().map(bind)))
-            .map_err(refused)?;
+        let found = prepared.execute(params_from_iter(statement.args.iter().map(bind))).map_err(refused)?;
         let found = u64::try_from(found).unwrap_or(u64::MAX);
         if let Some(expected) = statement.rows
             && expected != found
         {
-            return Err(StoreError::Conflict {
-                statement: position,
-                expected,
-                found,
-            });
+            return Err(StoreError::Conflict { statement: position, expected, found });
         }
         changed.push(found);
     }
@@ -333,25 +267,17 @@ fn write_batch(connection: &Connection, batch: &Batch) -> Result<Vec<u64>, Store
 fn read(connection: &Connection, sql: &'static str, args: &[Value]) -> Result<Rows, StoreError> {
     let mut prepared = connection.prepare_cached(sql).map_err(failure)?;
     if !prepared.readonly() {
-        return Err(StoreError::Sql {
-            message: "a query may not write".to_owned(),
-        });
+        return Err(StoreError::Sql { message: "a query may not write".to_owned() });
     }
     let columns = prepared.column_count();
-    let mut found = prepared
-        .query(params_from_iter(args.iter().map(bind)))
-        .map_err(failure)?;
+    let mut found = prepared.query(params_from_iter(args.iter().map(bind))).map_err(failure)?;
     let mut rows = Vec::new();
     while let Some(row) = found.next().map_err(failure)? {
         if rows.len() == ROWS_MAX {
-            return Err(StoreError::TooMany {
-                what: "rows",
-                limit: ROWS_MAX,
-            });
+            return Err(StoreError::TooMany { what: "rows", limit: ROWS_MAX });
         }
-        let values = (0..columns)
-            .map(|column| value(row.get_ref(column).map_err(failure)?))
-            .collect::<Result<_, _>>()?;
+        let values =
+            (0..columns).map(|column| value(row.get_ref(column).map_err(failure)?)).collect::<Result<_, _>>()?;
         rows.push(Row::new(values));
     }
     Ok(Rows::new(rows))
@@ -359,9 +285,7 @@ fn read(connection: &Connection, sql: &'static str, args: &[Value]) -> Result<Ro
 
 /// First beside the target, then renamed: a copy cut short by a power loss never looks like a whole one.
 fn copy(connection: &Connection, to: &Path) -> Result<(), StoreError> {
-    let disk = |error: std::io::Error| StoreError::Disk {
-        message: format!("{}: {error}", to.display()),
-    };
+    let disk = |error: std::io::Error| StoreError::Disk { message: format!("{}: {error}", to.display()) };
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
@@ -369,12 +293,9 @@ fn copy(connection: &Connection, to: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(disk(error)),
         _ => {}
     }
-    let name = part.to_str().ok_or_else(|| StoreError::Disk {
-        message: format!("{} is no UTF-8 path", to.display()),
-    })?;
-    connection
-        .execute("VACUUM INTO ?1", [name])
-        .map_err(failure)?;
+    let name =
+        part.to_str().ok_or_else(|| StoreError::Disk { message: format!("{} is no UTF-8 path", to.display()) })?;
+    connection.execute("VACUUM INTO ?1", [name]).map_err(failure)?;
     std::fs::set_permissions(&part, std::fs::Permissions::from_mode(MODE)).map_err(disk)?;
     std::fs::rename(&part, to).map_err(disk)
 }
@@ -392,18 +313,13 @@ fn value(found: ValueRef<'_>) -> Result<Value, StoreError> {
     Ok(match found {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Text(bytes) => {
-            Value::Text(
-                String::from_utf8(bytes.to_vec()).map_err(|_| StoreError::Sql {
-                    message: "text that is no UTF-8".to_owned(),
-                })?,
-            )
-        }
+        ValueRef::Text(bytes) => Value::Text(
+            String::from_utf8(bytes.to_vec())
+                .map_err(|_| StoreError::Sql { message: "text that is no UTF-8".to_owned() })?,
+        ),
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
         ValueRef::Real(_) => {
-            return Err(StoreError::Sql {
-                message: "a floating point column".to_owned(),
-            });
+            return Err(StoreError::Sql { message: "a floating point column".to_owned() });
         }
     })
 }
@@ -417,12 +333,9 @@ fn failure_at(statement: usize, error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => StoreError::Constraint { statement, message },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
-        Some(
-            ErrorCode::DiskFull
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly,
-        ) => StoreError::Disk { message },
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            StoreError::Disk { message }
+        }
         _ => StoreError::Sql { message },
     }
 }

@@ -13,10 +13,7 @@ async fn the_engine_in_memory_passes_the_conformance_suite() {
 #[tokio::test]
 async fn the_engine_in_a_file_passes_the_conformance_suite() {
     let folder = tempfile::tempdir().unwrap();
-    conformance::check(Arc::new(
-        Sqlite::open(&folder.path().join("torg.db")).unwrap(),
-    ))
-    .await;
+    conformance::check(Arc::new(Sqlite::open(&folder.path().join("torg.db")).unwrap())).await;
 }
 
 #[tokio::test]
@@ -24,14 +21,7 @@ async fn what_was_answered_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("torg.db");
     let engine = Sqlite::open(&path).unwrap();
-    engine
-        .write(
-            Batch::new()
-                .run(TABLE, [])
-                .run(INSERT, [Value::from("a"), Value::from(1)]),
-        )
-        .await
-        .unwrap();
+    engine.write(Batch::new().run(TABLE, []).run(INSERT, [Value::from("a"), Value::from(1)])).await.unwrap();
     drop(engine);
     let engine = Sqlite::open(&path).unwrap();
     assert_eq!(engine.query(ALL, vec![]).await.unwrap().len(), 1);
@@ -43,13 +33,8 @@ async fn a_second_process_writes_while_the_first_has_it_open() {
     let path = folder.path().join("torg.db");
     let (server, tool) = (Sqlite::open(&path).unwrap(), Sqlite::open(&path).unwrap());
     server.write(Batch::new().run(TABLE, [])).await.unwrap();
-    tool.write(Batch::new().run(INSERT, [Value::from("a"), Value::from(1)]))
-        .await
-        .unwrap();
-    server
-        .write(Batch::new().run(INSERT, [Value::from("b"), Value::from(2)]))
-        .await
-        .unwrap();
+    tool.write(Batch::new().run(INSERT, [Value::from("a"), Value::from(1)])).await.unwrap();
+    server.write(Batch::new().run(INSERT, [Value::from("b"), Value::from(2)])).await.unwrap();
     assert_eq!(server.query(ALL, vec![]).await.unwrap().len(), 2);
     assert_eq!(tool.query(ALL, vec![]).await.unwrap().len(), 2);
 }
@@ -63,12 +48,7 @@ async fn only_the_owner_may_read_the_files() {
     let mut files = 0;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(
-            entry.metadata().unwrap().permissions().mode() & 0o077,
-            0,
-            "{:?}",
-            entry.file_name()
-        );
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
         files += 1;
     }
     assert!(files >= 3, "the database, its journal and the copy");
@@ -78,37 +58,18 @@ async fn only_the_owner_may_read_the_files() {
 async fn a_file_that_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("torg.db");
-    std::fs::write(
-        &path,
-        "this is a letter, not a database, and long enough to be read as a page header",
-    )
-    .unwrap();
+    std::fs::write(&path, "this is a letter, not a database, and long enough to be read as a page header").unwrap();
     assert!(matches!(Sqlite::open(&path), Err(StoreError::Sql { .. })));
 }
 
 #[tokio::test]
 async fn a_refused_batch_in_a_group_does_not_hurt_its_neighbours() {
     let engine = Arc::new(Sqlite::in_memory().unwrap());
-    engine
-        .write(
-            Batch::new()
-                .run(TABLE, [])
-                .run(INSERT, [Value::from("taken"), Value::from(0)]),
-        )
-        .await
-        .unwrap();
+    engine.write(Batch::new().run(TABLE, []).run(INSERT, [Value::from("taken"), Value::from(0)])).await.unwrap();
     let writes = (0..100).map(|n: i64| {
         let engine = Arc::clone(&engine);
-        let key = if n % 3 == 0 {
-            "taken".to_owned()
-        } else {
-            format!("k{n}")
-        };
-        tokio::spawn(async move {
-            engine
-                .write(Batch::new().run(INSERT, [Value::from(key), Value::from(n)]))
-                .await
-        })
+        let key = if n % 3 == 0 { "taken".to_owned() } else { format!("k{n}") };
+        tokio::spawn(async move { engine.write(Batch::new().run(INSERT, [Value::from(key), Value::from(n)])).await })
     });
     let mut refused = 0;
     for write in writes.collect::<Vec<_>>() {
@@ -132,9 +93,7 @@ async fn dropping_the_engine_finishes_what_was_handed_over() {
         .map(|n: i64| {
             let engine = Arc::clone(&engine);
             tokio::spawn(async move {
-                engine
-                    .write(Batch::new().run(INSERT, [Value::from(n.to_string()), Value::from(n)]))
-                    .await
+                engine.write(Batch::new().run(INSERT, [Value::from(n.to_string()), Value::from(n)])).await
             })
         })
         .collect();

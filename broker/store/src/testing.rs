@@ -30,12 +30,7 @@ pub struct Flaky {
 impl Flaky {
     /// A wrapper that does not fail until told to.
     pub fn new(inner: Arc<dyn Engine>, fault: Fault) -> Self {
-        Flaky {
-            inner,
-            fault,
-            seen: AtomicU64::new(0),
-            failing: AtomicU64::new(0),
-        }
+        Flaky { inner, fault, seen: AtomicU64::new(0), failing: AtomicU64::new(0) }
     }
 
     /// Counts from now on, and fails the `nth` write (from 1). 0 fails none.
@@ -60,15 +55,11 @@ impl Engine for Flaky {
         let nth = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
         let fails = nth == self.failing.load(Ordering::SeqCst);
         if fails && self.fault == Fault::Refused {
-            return Err(StoreError::Disk {
-                message: "a fault test refuses this write".to_owned(),
-            });
+            return Err(StoreError::Disk { message: "a fault test refuses this write".to_owned() });
         }
         let written = self.inner.write(batch).await;
         if fails {
-            return Err(StoreError::Disk {
-                message: "a fault test lost this answer".to_owned(),
-            });
+            return Err(StoreError::Disk { message: "a fault test lost this answer".to_owned() });
         }
         written
     }

@@ -119,21 +119,14 @@ impl Row {
 
     /// The value as it is.
     pub fn value(&self, column: usize) -> Result<&Value, RowError> {
-        self.values.get(column).ok_or(RowError::Column {
-            column,
-            columns: self.values.len(),
-        })
+        self.values.get(column).ok_or(RowError::Column { column, columns: self.values.len() })
     }
 
     /// A number; NULL is an error.
     pub fn integer(&self, column: usize) -> Result<i64, RowError> {
         match self.value(column)? {
             Value::Integer(number) => Ok(*number),
-            other => Err(RowError::Kind {
-                column,
-                expected: "integer",
-                found: other.kind(),
-            }),
+            other => Err(RowError::Kind { column, expected: "integer", found: other.kind() }),
         }
     }
 
@@ -146,11 +139,7 @@ impl Row {
     pub fn text(&self, column: usize) -> Result<&str, RowError> {
         match self.value(column)? {
             Value::Text(text) => Ok(text),
-            other => Err(RowError::Kind {
-                column,
-                expected: "text",
-                found: other.kind(),
-            }),
+            other => Err(RowError::Kind { column, expected: "text", found: other.kind() }),
         }
     }
 
@@ -174,11 +163,7 @@ impl Row {
     pub fn blob(&self, column: usize) -> Result<&[u8], RowError> {
         match self.value(column)? {
             Value::Blob(bytes) => Ok(bytes),
-            other => Err(RowError::Kind {
-                column,
-                expected: "blob",
-                found: other.kind(),
-            }),
+            other => Err(RowError::Kind { column, expected: "blob", found: other.kind() }),
         }
     }
 }
@@ -241,34 +226,14 @@ mod tests {
     #[test]
     fn a_wrong_kind_is_a_typed_error() {
         let row = Row::new(vec![Value::from("a"), Value::Null]);
-        assert_eq!(
-            row.integer(0),
-            Err(RowError::Kind {
-                column: 0,
-                expected: "integer",
-                found: "text"
-            })
-        );
-        assert_eq!(
-            row.text(1),
-            Err(RowError::Kind {
-                column: 1,
-                expected: "text",
-                found: "null"
-            })
-        );
+        assert_eq!(row.integer(0), Err(RowError::Kind { column: 0, expected: "integer", found: "text" }));
+        assert_eq!(row.text(1), Err(RowError::Kind { column: 1, expected: "text", found: "null" }));
         assert_eq!(row.text_if_any(1), Ok(None));
     }
 
     #[test]
     fn a_missing_column_is_a_typed_error() {
         let row = Row::new(vec![Value::from(1)]);
-        assert_eq!(
-            row.text(1),
-            Err(RowError::Column {
-                column: 1,
-                columns: 1
-            })
-        );
+        assert_eq!(row.text(1), Err(RowError::Column { column: 1, columns: 1 }));
     }
 }

@@ -1,0 +1,249 @@
+//! The broker as one value: what the appliance starts, feeds with connections and services, and stops.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use torg_store::{Batch, Engine, MigrateError, StoreError, migrate};
+use torg_thing::Clock;
+use torg_wire::jid::{BareJid, DomainPart, FullJid, Jid, JidError};
+use torg_wire::ns;
+use torg_wire::sasl::{Policy, ServerSecret};
+use torg_wire::stream::ServerSettings;
+use torg_wire::stream_error::{StreamCondition, StreamError};
+use torg_wire::xml::{Element, Limits as XmlLimits};
+
+use crate::c2s::{self, Begin, Gate, Listener, Shell};
+use crate::credentials::Credentials;
+use crate::limits::Limits;
+use crate::mesh::{Mesh, Solo};
+use crate::offline::{self, Offline};
+use crate::roster::{self, Rosters};
+use crate::router::{Router, Shared};
+use crate::service::Service;
+use crate::services::Services;
+use crate::session::{Attached, Ending};
+use crate::tls::{Loaded, ServerTls, TlsError};
+
+/// Password checks (PLAIN) at the same time; the cores have other work.
+const HASHING_MAX: usize = 2;
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The domain is no domain.
+    #[error("the domain cannot be used: {0}")]
+    Domain(#[from] JidError),
+    /// The tables are not ready.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The operating system gives no random bytes.
+    #[error("no randomness: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Collects what a broker is made of.
+pub struct Builder {
+    domain: BareJid,
+    store: Arc<dyn Engine>,
+    credentials: Arc<dyn Credentials>,
+    clock: Arc<dyn Clock>,
+    tls: Arc<ServerTls>,
+    admins: HashSet<BareJid>,
+    limits: Limits,
+    mesh: Arc<dyn Mesh>,
+    policy: Option<Policy>,
+}
+
+/// A running broker. Dropping it leaves its tasks running; [`Broker::shutdown`] ends them.
+pub struct Broker {
+    shell: Arc<Shell>,
+}
+
+impl Builder {
+    /// Accounts with wider limits.
+    #[must_use]
+    pub fn admins(mut self, admins: impl IntoIterator<Item = BareJid>) -> Self {
+        self.admins.extend(admins);
+        self
+    }
+
+    /// Limits other than the usual.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Other members of a cluster; without it there are none.
+    #[must_use]
+    pub fn mesh(mut self, mesh: Arc<dyn Mesh>) -> Self {
+        self.mesh = mesh;
+        self
+    }
+
+    /// Which logins are allowed. Without it: SCRAM-SHA-256 and its -PLUS.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Prepares the tables and starts. Must be called inside a tokio runtime, in which the broker will run.
+    ///
+    /// # Errors
+    /// See [`BrokerError`].
+    pub async fn start(self) -> Result<Broker, BrokerError> {
+        let domain = DomainPart::parse(self.domain.as_str())?;
+        migrate(&*self.store, &[roster::MIGRATIONS, offline::MIGRATIONS]).await?;
+        let policy = match self.policy {
+            Some(policy) => policy,
+            None => default_policy()?,
+        };
+        let router = Router::new(Shared {
+            domain: self.domain,
+            sessions: crate::session::Table::new(),
+            services: Services::default(),
+            rosters: Rosters::new(Arc::clone(&self.store)),
+            offline: Offline::new(Arc::clone(&self.store)),
+            credentials: self.credentials,
+            clock: self.clock,
+            limits: self.limits,
+            admins: self.admins,
+            mesh: self.mesh,
+            internal: RwLock::default(),
+            draining: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            runtime: Handle::current(),
+        });
+        let settings = ServerSettings { domain, policy, features: features(), limits: XmlLimits::CLIENT };
+        let gate = Gate::new(self.limits.unauthenticated, self.limits.unauthenticated_per_address);
+        Ok(Broker {
+            shell: Arc::new(Shell {
+                router,
+                settings: Arc::new(settings),
+                tls: self.tls,
+                gate: Arc::new(gate),
+                hashing: Semaphore::new(HASHING_MAX),
+            }),
+        })
+    }
+}
+
+impl Broker {
+    /// A broker for `domain` that keeps its rows in `store` and asks `credentials` about accounts.
+    pub fn builder(
+        domain: BareJid,
+        store: Arc<dyn Engine>,
+        credentials: Arc<dyn Credentials>,
+        clock: Arc<dyn Clock>,
+        tls: Arc<ServerTls>,
+    ) -> Builder {
+        Builder {
+            domain,
+            store,
+            credentials,
+            clock,
+            tls,
+            admins: HashSet::new(),
+            limits: Limits::default(),
+            mesh: Arc::new(Solo),
+            policy: None,
+        }
+    }
+
+    /// Serves clients that begin with STARTTLS, until the broker stops.
+    pub fn listen_c2s(&self, listener: impl Listener) {
+        self.listen(listener, Begin::StartTls);
+    }
+
+    /// Serves clients that begin with TLS (XEP-0368), until the broker stops.
+    pub fn listen_c2s_tls(&self, listener: impl Listener) {
+        self.listen(listener, Begin::Direct);
+    }
+
+    fn listen(&self, listener: impl Listener, begin: Begin) {
+        self.shell.router.spawn(c2s::listen(Arc::clone(&self.shell), listener, begin));
+    }
+
+    /// Adds a service at an address of ours: the domain itself, or an address of its own.
+    pub fn add_service(&self, address: BareJid, service: Arc<dyn Service>) {
+        self.shell.router.shared().services.add(&self.shell.router, address, service);
+    }
+
+    /// Lists an entity among the items of the server, so that clients find it (XEP-0030 §4).
+    pub fn publish(&self, jid: &Jid, name: &str) {
+        self.shell.router.shared().services.publish(jid, name);
+    }
+
+    /// Opens a session inside the process; see [`Router::attach`]. `part` names who it is in logs and proofs.
+    pub async fn attach(&self, jid: FullJid, part: &'static str) -> Attached {
+        self.shell.router.attach(jid, part).await
+    }
+
+    /// The router, for services that send on their own.
+    pub fn router(&self) -> &Router {
+        &self.shell.router
+    }
+
+    /// Serves another certificate to connections that begin from now on.
+    ///
+    /// # Errors
+    /// The old one stays in force.
+    pub fn reload_tls(&self, certificate: &Loaded) -> Result<(), TlsError> {
+        self.shell.tls.replace(certificate)
+    }
+
+    /// Stops: no new connections, every session gets what waits for it and `system-shutdown`, what it does not take within `deadline`
+    /// goes to the offline store. Answers whether all went before the deadline.
+    pub async fn shutdown(self, deadline: Duration) -> bool {
+        let shared = self.shell.router.shared();
+        shared.stop.cancel();
+        for session in shared.sessions.all() {
+            session.queue.end(Ending::Drained(StreamError::new(StreamCondition::SystemShutdown)));
+        }
+        shared.services.clear();
+        shared.tasks.close();
+        let in_time = tokio::time::timeout(deadline, shared.tasks.wait()).await.is_ok();
+        for session in shared.sessions.all() {
+            // Did not take it in time, or an internal session that its owner still holds.
+            self.shell.router.end_session(&session).await;
+        }
+        in_time
+    }
+}
+
+/// Forgets what the broker keeps for an account that is being removed: its roster and its offline messages. Safe beside a running
+/// broker in another process. Contacts keep their side until they remove it.
+///
+/// # Errors
+/// If the store fails; then nothing is forgotten.
+pub async fn forget_account(store: &dyn Engine, account: &BareJid) -> Result<(), StoreError> {
+    let batch = Offline::forget(Rosters::forget(Batch::new(), account), account);
+    store.write(batch).await.map(drop)
+}
+
+/// The tables of the broker itself; for tools that open its store without starting it.
+pub const MIGRATIONS: &[torg_store::Migrations] = &[roster::MIGRATIONS, offline::MIGRATIONS];
+
+fn default_policy() -> Result<Policy, BrokerError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(BrokerError::Random)?;
+    Ok(Policy { scram_sha1: false, plain: false, external: false, secret: ServerSecret::new(secret) })
+}
+
+/// What a stream offers after login (RFC 6121 §2.6.1, §3.4.1; XEP-0478 §3).
+fn features() -> Vec<Element> {
+    let most = Element::new(ns::STREAM_LIMITS, "max-bytes").with_text(XmlLimits::CLIENT.bytes.to_string());
+    vec![
+        Element::new(ns::ROSTER_VERSIONING, "ver"),
+        Element::new(ns::PRE_APPROVAL, "sub"),
+        Element::new(ns::STREAM_LIMITS, "limits").with_child(most),
+    ]
+}

@@ -1,0 +1,51 @@
+//! The session of a connection and what has been taken from its queue but not yet written. However the connection ends, even by a
+//! panic, both go back to the router.
+
+use std::sync::Arc;
+
+use crate::router::Router;
+use crate::session::{Parcel, Session};
+
+#[derive(Debug)]
+pub(super) struct Bound {
+    router: Router,
+    pub(super) session: Arc<Session>,
+    /// Being written. Kept until the socket has taken them, so that a dying connection loses none.
+    pub(super) in_flight: Vec<Parcel>,
+}
+
+impl Bound {
+    pub(super) fn new(router: Router, session: Arc<Session>) -> Self {
+        Bound { router, session, in_flight: Vec::new() }
+    }
+
+    /// Takes the next stanzas, about `bytes` of them, as text to write.
+    pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize) {
+        let from = self.in_flight.len();
+        if self.session.queue.pop_some(&mut self.in_flight, bytes) {
+            for parcel in self.in_flight.iter().skip(from) {
+                out.extend_from_slice(&parcel.text);
+            }
+        }
+    }
+
+    /// Everything taken has been written.
+    pub(super) fn written(&mut self) {
+        for parcel in self.in_flight.drain(..) {
+            if let Some(receipt) = parcel.receipt {
+                let _ = receipt.send(()); // nobody may be waiting any more
+            }
+        }
+        self.in_flight = Vec::new(); // an idle session keeps no memory for it
+        if self.session.queue.is_empty() && self.session.queue.take_overflow() {
+            self.router.drain_offline(&self.session);
+        }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.session.queue.restore(std::mem::take(&mut self.in_flight));
+        self.router.abandon_session(&self.session);
+    }
+}

@@ -1,0 +1,252 @@
+//! One client's connection: a task that owns the socket, its TLS and the stream's machine, and a loop without decisions of its own.
+//!
+//! Reading and writing take turns: what the client sent is routed stanza by stanza, then everything waiting for it is written at
+//! once. An idle connection holds no buffers of ours: bytes are read into the stack and written from a buffer that is given back.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{sleep_until, timeout};
+use torg_wire::jid::{BareJid, ResourcePart};
+use torg_wire::sasl::{Mechanism, PasswordCheck};
+use torg_wire::stanza::{StanzaCondition, StanzaError};
+use torg_wire::stream::{Output, ServerStream, Why};
+use torg_wire::stream_error::{StreamCondition, StreamError};
+
+use super::Shell;
+use super::bound::Bound;
+use super::gate::Place;
+use crate::bucket::Bucket;
+use crate::identity::Proof;
+use crate::limits::STUCK;
+use crate::session::{BindError, Ending, Session, now};
+
+/// Bytes read at once: one TLS record.
+const READ: usize = 16 * 1024;
+/// Bytes written at once: four TLS records; more would only delay reading.
+const WRITE: usize = 64 * 1024;
+
+/// Where a connection stands when its bytes stop being the machine's.
+pub(super) enum Next {
+    /// The client wants TLS on the bare connection.
+    StartTls,
+    /// The stream is over.
+    Closed(Why),
+}
+
+pub(super) struct Connection {
+    shell: Arc<Shell>,
+    pub(super) machine: ServerStream,
+    /// Its place among those who have not logged in, until it has.
+    place: Option<Place>,
+    bound: Option<Bound>,
+    rate: Option<Bucket>,
+    /// Reading goes on at this time: the account has sent more than its rate.
+    throttled: Option<Instant>,
+    out: Vec<u8>,
+}
+
+impl Connection {
+    pub(super) fn new(shell: Arc<Shell>, machine: ServerStream, place: Place) -> Self {
+        Connection { shell, machine, place: Some(place), bound: None, rate: None, throttled: None, out: Vec::new() }
+    }
+
+    /// Runs the stream over `io` until it ends or turns to TLS. An error is that of the connection.
+    pub(super) async fn run<S>(&mut self, io: &mut S) -> io::Result<Next>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        loop {
+            while let Some(output) = self.machine.output(now()) {
+                if let Some(next) = self.follow(output, io).await? {
+                    return Ok(next);
+                }
+            }
+            if self.end_if_asked() {
+                continue;
+            }
+            if let Some(bound) = &mut self.bound {
+                bound.take(&mut self.out, WRITE);
+            }
+            if self.out.is_empty() {
+                self.wait(io).await?;
+            } else {
+                self.flush(io).await?;
+            }
+        }
+    }
+
+    async fn follow<S: AsyncWrite + Unpin>(&mut self, output: Output, io: &mut S) -> io::Result<Option<Next>> {
+        match output {
+            Output::Write(bytes) if self.out.is_empty() => self.out = bytes,
+            Output::Write(bytes) => self.out.extend_from_slice(&bytes),
+            Output::Stanza(stanza) => self.stanza(stanza).await,
+            Output::StartTls => {
+                self.flush(io).await?;
+                return Ok(Some(Next::StartTls));
+            }
+            Output::Close(why) => {
+                self.flush(io).await?;
+                // The other side may be gone already; it has been told.
+                let _ = timeout(STUCK, io.shutdown()).await;
+                return Ok(Some(Next::Closed(why)));
+            }
+            Output::Lookup { account, hash } => {
+                match self.shell.router.shared().credentials.lookup(&account, hash).await {
+                    Ok(found) => self.machine.credentials(found, now()),
+                    Err(error) => {
+                        tracing::error!(%error, "A login could not be checked.");
+                        self.machine.store_failed(now());
+                    }
+                }
+            }
+            Output::Authorise(account) => match self.shell.router.shared().credentials.exists(&account).await {
+                Ok(exists) => self.machine.authorised(exists, now()),
+                Err(error) => {
+                    tracing::error!(%error, "A login could not be checked.");
+                    self.machine.store_failed(now());
+                }
+            },
+            Output::CheckPassword(check) => self.check(check).await,
+            Output::Bind { account, mechanism, resource } => self.bind(&account, mechanism, &resource).await,
+            _ => tracing::error!("The stream's machine asks something unknown."),
+        }
+        Ok(None)
+    }
+
+    async fn stanza(&mut self, stanza: torg_wire::stanza::Stanza) {
+        let Some(bound) = &self.bound else { return };
+        let session = Arc::clone(&bound.session);
+        if let Err(error) = self.shell.router.accept(&session, stanza).await {
+            self.machine.close_with_error(error);
+        }
+    }
+
+    async fn check(&mut self, check: PasswordCheck) {
+        let Ok(_permit) = self.shell.hashing.acquire().await else { return self.machine.store_failed(now()) };
+        match tokio::task::spawn_blocking(move || check.run()).await {
+            Ok(verdict) => self.machine.password_checked(verdict, now()),
+            Err(_) => self.machine.store_failed(now()),
+        }
+    }
+
+    async fn bind(&mut self, account: &BareJid, mechanism: Mechanism, resource: &ResourcePart) {
+        let jid = account.with_resource(resource);
+        let session = Arc::new(Session::new(jid.clone(), Proof::Client(mechanism.name()), true));
+        match self.shell.router.bind(&session).await {
+            Ok(()) => {
+                let limits = &self.shell.router.shared().limits;
+                let rate = if self.shell.router.is_admin(account) { limits.rate_of_admins } else { limits.rate };
+                self.rate = Some(Bucket::new(rate, now()));
+                self.bound = Some(Bound::new(self.shell.router.clone(), session));
+                self.place = None;
+                tracing::debug!(session = %jid, mechanism = mechanism.name(), "Session bound.");
+                self.machine.bound(Ok(jid), now());
+            }
+            Err(BindError::TooMany) => {
+                let error = StanzaError::new(StanzaCondition::ResourceConstraint).with_text("Too many sessions.");
+                self.machine.bound(Err(error), now());
+            }
+        }
+    }
+
+    /// The router wants the session to end: another one took its resource, or the broker stops.
+    fn end_if_asked(&mut self) -> bool {
+        let Some(bound) = &mut self.bound else { return false };
+        let error = match bound.session.queue.ending() {
+            Some(Ending::Now(error)) => error,
+            Some(Ending::Drained(error)) if bound.session.queue.is_empty() && self.out.is_empty() => error,
+            _ => return false,
+        };
+        if self.machine.jid().is_none() {
+            return false; // it is closing already
+        }
+        self.machine.close_with_error(error);
+        true
+    }
+
+    /// Waits for bytes, stanzas or a deadline.
+    async fn wait<S: AsyncRead + Unpin>(&mut self, io: &mut S) -> io::Result<()> {
+        let deadline = earlier(self.machine.deadline(), self.throttled);
+        let bound = self.bound.as_ref().map(|bound| Arc::clone(&bound.session));
+        let machine = &mut self.machine;
+        let stop = &self.shell.router.shared().stop;
+        tokio::select! {
+            read = receive(io, machine), if self.throttled.is_none() => match read? {
+                0 => self.machine.end_of_input(),
+                count => self.count(count),
+            },
+            () = async { if let Some(session) = &bound { session.queue.ready().await } }, if bound.is_some() => {}
+            () = stop.cancelled(), if bound.is_none() => {
+                self.machine.close_with_error(StreamError::new(StreamCondition::SystemShutdown));
+            }
+            () = sleep_until(deadline.unwrap_or_else(now).into()), if deadline.is_some() => self.wake(),
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self) {
+        let now = now();
+        if self.throttled.is_some_and(|until| until <= now) {
+            self.throttled = None;
+        }
+        self.machine.wake(now);
+    }
+
+    /// Bytes of a logged-in client count against its rate. Beyond it we read later, and TCP makes the client wait.
+    fn count(&mut self, bytes: usize) {
+        let Some(rate) = &mut self.rate else { return };
+        let now = now();
+        let wait = rate.take(bytes, now);
+        if wait > Duration::ZERO {
+            self.throttled = now.checked_add(wait);
+        }
+    }
+
+    async fn flush<S: AsyncWrite + Unpin>(&mut self, io: &mut S) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            io.write_all(&self.out).await?;
+            io.flush().await
+        };
+        timeout(STUCK, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        self.out = Vec::new();
+        if let Some(bound) = &mut self.bound {
+            bound.written();
+        }
+        Ok(())
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Reads into the stack and feeds the machine: no buffer outlives the call. Cancel safe: bytes are fed as soon as they are there.
+async fn receive<S: AsyncRead + Unpin>(io: &mut S, machine: &mut ServerStream) -> io::Result<usize> {
+    std::future::poll_fn(|context| {
+        let mut space = [const { MaybeUninit::uninit() }; READ];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        let read = ready!(Pin::new(&mut *io).poll_read(context, &mut buffer));
+        Poll::Ready(match read {
+            Ok(()) => {
+                machine.receive(buffer.filled());
+                Ok(buffer.filled().len())
+            }
+            // A peer that just goes, without TLS's farewell or the stream's: no more than a lost connection.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            Err(error) => Err(error),
+        })
+    })
+    .await
+}

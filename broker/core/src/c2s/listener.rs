@@ -1,0 +1,78 @@
+//! Where connections come from: TCP in production, pipes in memory for tests of whole brokers.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+/// A source of connections.
+pub trait Listener: Send + 'static {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection and where it comes from (`None` if that is this process). Cancel safe.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
+}
+
+/// Silence after which the kernel asks a peer whether it is still there, and how often it asks again: a gateway behind a NAT loses its
+/// mapping after some minutes, and a dead peer is found within two.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        // We write whole batches; waiting for more would only add delay.
+        stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
+        Ok((stream, Some(address.ip())))
+    }
+}
+
+/// Bytes a pipe holds before its writer waits, as a socket would.
+const PIPE_BYTES: usize = 64 * 1024;
+/// Connections waiting to be accepted.
+const PIPE_BACKLOG: usize = 128;
+
+/// Connections in memory, accepting side.
+#[derive(Debug)]
+pub struct PipeListener(mpsc::Receiver<DuplexStream>);
+
+/// Connections in memory, connecting side.
+#[derive(Clone, Debug)]
+pub struct PipeConnector(mpsc::Sender<DuplexStream>);
+
+/// A listener without a network, and how to connect to it.
+pub fn pipe() -> (PipeConnector, PipeListener) {
+    let (sender, receiver) = mpsc::channel(PIPE_BACKLOG);
+    (PipeConnector(sender), PipeListener(receiver))
+}
+
+impl PipeConnector {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` once the listener is gone.
+    pub async fn connect(&self) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        self.0.send(theirs).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+        Ok(ours)
+    }
+}
+
+impl Listener for PipeListener {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, Option<IpAddr>)> {
+        match self.0.recv().await {
+            Some(stream) => Ok((stream, None)),
+            None => std::future::pending().await, // nobody can connect any more
+        }
+    }
+}

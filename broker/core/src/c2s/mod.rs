@@ -1,0 +1,147 @@
+//! Client connections: accepting, TLS, and one task for each (RFC 6120, RFC 7590, XEP-0368).
+//!
+//! # Why
+//! `socket2`: keep-alive options of TCP, which the standard library does not set. tokio uses it itself.
+
+mod bound;
+mod connection;
+mod gate;
+mod listener;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use torg_wire::seed::Seed;
+use torg_wire::stream::{LOGIN_TIME, Secured, ServerSettings, ServerStream, Why};
+
+use connection::{Connection, Next};
+pub(crate) use gate::Gate;
+use gate::Place;
+pub use listener::{Listener, PipeConnector, PipeListener, pipe};
+
+use crate::router::Router;
+use crate::session::now;
+use crate::tls::ServerTls;
+
+/// What all connections of the broker share.
+pub(crate) struct Shell {
+    pub(crate) router: Router,
+    pub(crate) settings: Arc<ServerSettings>,
+    pub(crate) tls: Arc<ServerTls>,
+    pub(crate) gate: Arc<Gate>,
+    /// Password checks at the same time: each takes milliseconds of a core.
+    pub(crate) hashing: Semaphore,
+}
+
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With TLS (XEP-0368).
+    Direct,
+    /// With a bare stream that demands STARTTLS.
+    StartTls,
+}
+
+/// How long accepting pauses after the system refused, for instance for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until the broker stops.
+pub(crate) async fn listen<L: Listener>(shell: Arc<Shell>, mut listener: L, begin: Begin) {
+    let stop = shell.router.shared().stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((socket, address)) => {
+                let Some(place) = shell.gate.enter(address) else {
+                    tracing::debug!(?address, "Connection refused: too many have not logged in.");
+                    continue;
+                };
+                let shared = Arc::clone(&shell);
+                shell.router.spawn(async move { serve(shared, socket, begin, place).await });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "A connection could not be accepted.");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve<S>(shell: Arc<Shell>, socket: S, begin: Begin, place: Place)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let ended = match begin {
+        Begin::Direct => direct(shell, socket, place).await,
+        Begin::StartTls => start_tls(shell, socket, place).await,
+    };
+    match ended {
+        Ok(why) => tracing::debug!(%why, "Stream ended."),
+        Err(error) => tracing::debug!(%error, "Connection lost."),
+    }
+}
+
+async fn direct<S>(shell: Arc<Shell>, socket: S, place: Place) -> io::Result<Why>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let seed = seed()?;
+    let begun = now();
+    let (mut stream, secured) = handshake(&shell, socket, begun).await?;
+    // The handshake counts against the time to log in: the machine's clock starts at the connection.
+    let machine = ServerStream::direct_tls(Arc::clone(&shell.settings), seed, secured, begun);
+    finish(&mut Connection::new(shell, machine, place), &mut stream).await
+}
+
+async fn start_tls<S>(shell: Arc<Shell>, mut socket: S, place: Place) -> io::Result<Why>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let begun = now();
+    let machine = ServerStream::new(Arc::clone(&shell.settings), seed()?, begun);
+    let mut connection = Connection::new(Arc::clone(&shell), machine, place);
+    if let Next::Closed(why) = connection.run(&mut socket).await? {
+        return Ok(why);
+    }
+    let (mut stream, secured) = handshake(&shell, socket, begun).await?;
+    connection.machine.secured(secured, now());
+    finish(&mut connection, &mut stream).await
+}
+
+async fn finish<S>(connection: &mut Connection, stream: &mut S) -> io::Result<Why>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match connection.run(stream).await? {
+        Next::Closed(why) => Ok(why),
+        Next::StartTls => Err(io::Error::other("TLS was asked for inside TLS")),
+    }
+}
+
+async fn handshake<S>(shell: &Shell, socket: S, begun: std::time::Instant) -> io::Result<(TlsStream<S>, Secured)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let served = shell.tls.current();
+    let deadline = begun + LOGIN_TIME;
+    let accepting = TlsAcceptor::from(served.config()).accept(socket);
+    let stream =
+        timeout_at(deadline.into(), accepting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let bindings = served.bindings(stream.get_ref().1);
+    Ok((stream, Secured { bindings, proven: Vec::new() }))
+}
+
+fn seed() -> io::Result<Seed> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(Seed::new(bytes))
+}

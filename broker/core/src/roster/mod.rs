@@ -1,0 +1,183 @@
+//! Rosters (RFC 6121 §2): get with versions, set, remove, and the pushes to all interested sessions of the account.
+
+pub(crate) mod state;
+mod table;
+
+use torg_store::StoreError;
+use torg_wire::jid::{BareJid, Jid};
+use torg_wire::ns;
+use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
+use torg_wire::xml::Element;
+
+pub(crate) use table::{ATTEMPTS_MAX, Item, MIGRATIONS, Rosters};
+pub(crate) use table::{ITEMS_MAX, PENDING_MAX};
+
+use crate::identity::Envelope;
+use crate::router::{Letter, RouteError, Router};
+use crate::service::{Reply, Route};
+use crate::session::Session;
+
+pub(crate) const ROUTES: &[Route] = &[Route::get(ns::ROSTER, "query"), Route::set(ns::ROSTER, "query")];
+
+/// Characters of a name or group: enough for any label, and a bound for what each login has to send.
+const NAME_MAX: usize = 1_023;
+/// Groups of one item.
+const GROUPS_MAX: usize = 32;
+
+pub(crate) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
+    let owner = envelope.identity().jid().to_bare();
+    let outcome = match (envelope.stanza().kind(), envelope.stanza().payload()) {
+        (StanzaKind::Iq(IqType::Get), Some(query)) => get(router, envelope.identity().jid(), &owner, query).await,
+        (StanzaKind::Iq(IqType::Set), Some(query)) => set(router, &owner, query).await,
+        _ => Err(StanzaCondition::BadRequest.into()),
+    };
+    match outcome {
+        Ok(payload) => reply.result(payload),
+        Err(Refusal::Stanza(error)) => reply.error(error),
+        Err(Refusal::Route(error)) => {
+            tracing::error!(%error, %owner, "A roster request could not be handled.");
+            reply.error(StanzaCondition::InternalServerError);
+        }
+    }
+}
+
+/// Why a roster request is not granted.
+enum Refusal {
+    Stanza(StanzaError),
+    Route(RouteError),
+}
+
+impl From<StanzaCondition> for Refusal {
+    fn from(condition: StanzaCondition) -> Self {
+        Refusal::Stanza(condition.into())
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Refusal::Route(error.into())
+    }
+}
+
+impl From<RouteError> for Refusal {
+    fn from(error: RouteError) -> Self {
+        Refusal::Route(error)
+    }
+}
+
+/// The whole roster, or an empty result if the client's version is the present one (§2.6.2).
+async fn get(router: &Router, asker: &Jid, owner: &BareJid, query: &Element) -> Result<Option<Element>, Refusal> {
+    // Interested from now on: what changes while the roster is read is pushed as well.
+    if let Some(session) = asker.resource().and_then(|resource| router.shared().sessions.find(owner.as_str(), resource))
+    {
+        session.set_interested();
+    }
+    let (version, items) = router.shared().rosters.load(owner).await?;
+    let version = version.to_string();
+    if query.attr("ver") == Some(version.as_str()) {
+        return Ok(None);
+    }
+    let listed = items.iter().filter(|item| item.listed).map(Item::to_element);
+    Ok(Some(Element::new(ns::ROSTER, "query").with_attr("ver", version).with_children(listed)))
+}
+
+/// One item changed or removed (§2.3.1).
+async fn set(router: &Router, owner: &BareJid, query: &Element) -> Result<Option<Element>, Refusal> {
+    let mut items = query.children();
+    let (Some(item), None) = (items.next(), items.next()) else { return Err(StanzaCondition::BadRequest.into()) };
+    if !item.is(ns::ROSTER, "item") {
+        return Err(StanzaCondition::BadRequest.into());
+    }
+    let contact = item.attr("jid").map(Jid::parse).ok_or(StanzaCondition::BadRequest)?;
+    let contact = contact.map_err(|_| StanzaCondition::JidMalformed)?.to_bare();
+    if item.attr("subscription") == Some("remove") {
+        router.remove_contact(owner, &contact).await?.map_err(Refusal::Stanza)?;
+        return Ok(None);
+    }
+    let name = item.attr("name").filter(|name| !name.is_empty()).map(str::to_owned);
+    if name.as_ref().is_some_and(|name| name.len() > NAME_MAX) {
+        return Err(StanzaCondition::NotAcceptable.into());
+    }
+    let groups = groups(item)?;
+    update(router, owner, contact, name, groups).await?;
+    Ok(None)
+}
+
+/// §2.3.3: an empty or too long group is not acceptable, the same group twice is a bad request.
+fn groups(item: &Element) -> Result<Vec<String>, StanzaCondition> {
+    let mut groups: Vec<String> = Vec::new();
+    for group in item.children_named(ns::ROSTER, "group") {
+        let group = group.text().into_owned();
+        if group.is_empty() || group.len() > NAME_MAX || groups.len() >= GROUPS_MAX {
+            return Err(StanzaCondition::NotAcceptable);
+        }
+        if groups.contains(&group) {
+            return Err(StanzaCondition::BadRequest);
+        }
+        groups.push(group);
+    }
+    Ok(groups)
+}
+
+async fn update(
+    router: &Router,
+    owner: &BareJid,
+    contact: BareJid,
+    name: Option<String>,
+    groups: Vec<String>,
+) -> Result<(), Refusal> {
+    let rosters = &router.shared().rosters;
+    for _ in 0..ATTEMPTS_MAX {
+        let (version, found) = rosters.find(owner, &contact).await?;
+        let mut item = found.unwrap_or_else(|| Item::new(contact.clone()));
+        if !item.listed && rosters.listed(owner).await? >= ITEMS_MAX {
+            return Err(StanzaCondition::ResourceConstraint.into());
+        }
+        item.name.clone_from(&name);
+        item.groups.clone_from(&groups);
+        item.listed = true;
+        match rosters.change(owner, version, std::slice::from_ref(&item)).await {
+            Ok(version) => {
+                router.push_roster(owner, version, &item.to_element());
+                return Ok(());
+            }
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StanzaCondition::ResourceConstraint.into())
+}
+
+impl Item {
+    /// As the client sees it (§2.1.2).
+    pub(crate) fn to_element(&self) -> Element {
+        Element::new(ns::ROSTER, "item")
+            .with_attr("jid", self.contact.as_str())
+            .with_attr_opt("name", self.name.as_deref())
+            .with_attr("subscription", self.state.name())
+            .with_attr_opt("ask", self.state.asked().then_some("subscribe"))
+            .with_attr_opt("approved", self.approved.then_some("true"))
+            .with_children(self.groups.iter().map(|group| Element::new(ns::ROSTER, "group").with_text(group)))
+    }
+
+    /// What a push says of an item that is no longer there.
+    pub(crate) fn removed(contact: &BareJid) -> Element {
+        Element::new(ns::ROSTER, "item").with_attr("jid", contact.as_str()).with_attr("subscription", "remove")
+    }
+}
+
+impl Router {
+    /// Tells all interested sessions of the account what changed (§2.1.6).
+    pub(crate) fn push_roster(&self, owner: &BareJid, version: i64, item: &Element) {
+        for session in self.shared().sessions.of(owner.as_str()).iter().filter(|session| session.is_interested()) {
+            push(session, version, item);
+        }
+    }
+}
+
+fn push(session: &Session, version: i64, item: &Element) {
+    let query = Element::new(ns::ROSTER, "query").with_attr("ver", version.to_string()).with_child(item.clone());
+    // The version is different for each push, which makes the id unique within the session.
+    let push = Stanza::iq_set(format!("push-{version}"), query).with_to(&session.jid);
+    Letter::new(push).give(session);
+}

@@ -1,0 +1,233 @@
+//! The rows of all rosters. Every change of an owner's roster is guarded by the roster's version, so a decision is always made on
+//! the state it changes (RFC 6121 §2.6 uses the same number towards clients).
+
+use std::sync::Arc;
+
+use torg_store::{Batch, Engine, Migration, Migrations, Row, StoreError, Value};
+use torg_wire::jid::BareJid;
+
+use super::state::Subscription;
+
+/// Roster items of one account; 1,000 covers a large site and bounds what a login has to send.
+pub(crate) const ITEMS_MAX: usize = 1_000;
+/// Requests of strangers waiting for one account; a newer one replaces the oldest, so a flood cannot grow the table.
+pub(crate) const PENDING_MAX: usize = 100;
+/// Times a guarded change is decided anew before giving up: only as many writers compete as the account has sessions and contacts.
+pub(crate) const ATTEMPTS_MAX: usize = 16;
+
+pub(crate) const MIGRATIONS: Migrations = Migrations {
+    service: "roster",
+    steps: &[Migration {
+        number: 1,
+        about: "Rosters",
+        sqlite: &[
+            "CREATE TABLE roster_owner (owner TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL)",
+            "CREATE TABLE roster_item (
+                owner TEXT NOT NULL, contact TEXT NOT NULL, name TEXT, groups TEXT NOT NULL, state INTEGER NOT NULL,
+                approved INTEGER NOT NULL, listed INTEGER NOT NULL, request TEXT, changed INTEGER NOT NULL,
+                PRIMARY KEY (owner, contact))",
+            "CREATE INDEX roster_contact ON roster_item (contact, state)",
+        ],
+    }],
+};
+
+const COLUMNS_OF_ONE: &str = "SELECT contact, name, groups, state, approved, listed, request FROM roster_item
+    WHERE owner = ?1 AND contact = ?2";
+const COLUMNS_OF_ALL: &str = "SELECT contact, name, groups, state, approved, listed, request FROM roster_item
+    WHERE owner = ?1 ORDER BY contact";
+const VERSION: &str = "SELECT version FROM roster_owner WHERE owner = ?1";
+const BEGIN: &str = "INSERT INTO roster_owner (owner, version) VALUES (?1, 0) ON CONFLICT (owner) DO NOTHING";
+const ADVANCE: &str = "UPDATE roster_owner SET version = version + 1 WHERE owner = ?1 AND version = ?2";
+const PUT: &str = "INSERT INTO roster_item (owner, contact, name, groups, state, approved, listed, request, changed)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+    ON CONFLICT (owner, contact) DO UPDATE SET name = ?3, groups = ?4, state = ?5, approved = ?6, listed = ?7, request = ?8,
+    changed = ?9";
+const REMOVE: &str = "DELETE FROM roster_item WHERE owner = ?1 AND contact = ?2";
+const COUNT_LISTED: &str = "SELECT COUNT(*) FROM roster_item WHERE owner = ?1 AND listed = 1";
+/// States 2, 3 and 5 wait for the owner's answer (see `Subscription::code`).
+const PENDING: &str = "SELECT contact, name, groups, state, approved, listed, request FROM roster_item
+    WHERE owner = ?1 AND state IN (2, 3, 5) ORDER BY changed, contact";
+/// States from 4 on let presence flow one way or the other.
+const PEERS: &str = "SELECT contact, state FROM roster_item WHERE owner = ?1 AND state >= 4 ORDER BY contact";
+/// States 6, 7 and 8: whose presence the contact sees.
+const SEEN_BY: &str = "SELECT owner FROM roster_item WHERE contact = ?1 AND state >= 6 ORDER BY owner";
+const STATE: &str = "SELECT state FROM roster_item WHERE owner = ?1 AND contact = ?2";
+const FORGET_ITEMS: &str = "DELETE FROM roster_item WHERE owner = ?1";
+const FORGET_OWNER: &str = "DELETE FROM roster_owner WHERE owner = ?1";
+
+/// Group names are joined by a character that XML cannot carry, so none can contain it.
+const GROUP_SEPARATOR: char = '\u{1F}';
+
+/// One contact of one owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) contact: BareJid,
+    pub(crate) name: Option<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) state: Subscription,
+    /// The owner has granted a subscription before it is asked for (RFC 6121 §3.4).
+    pub(crate) approved: bool,
+    /// Shown to the owner; a mere request of a stranger is not (RFC 6121 §3.1.3).
+    pub(crate) listed: bool,
+    /// The request as it came, to be shown again at each login until it is answered.
+    pub(crate) request: Option<String>,
+}
+
+impl Item {
+    pub(crate) fn new(contact: BareJid) -> Self {
+        Item {
+            contact,
+            name: None,
+            groups: Vec::new(),
+            state: Subscription::None,
+            approved: false,
+            listed: false,
+            request: None,
+        }
+    }
+
+    /// Nothing worth a row.
+    fn is_void(&self) -> bool {
+        !self.listed && !self.approved && self.state == Subscription::None
+    }
+}
+
+/// All rosters.
+#[derive(Clone)]
+pub(crate) struct Rosters {
+    engine: Arc<dyn Engine>,
+}
+
+/// Whose presence goes where for one account.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peers {
+    /// Contacts that receive the owner's presence.
+    pub(crate) watchers: Vec<BareJid>,
+    /// Contacts whose presence the owner receives.
+    pub(crate) watched: Vec<BareJid>,
+}
+
+impl Rosters {
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+        Rosters { engine }
+    }
+
+    /// The version, 0 for a roster never changed.
+    pub(crate) async fn version(&self, owner: &BareJid) -> Result<i64, StoreError> {
+        let rows = self.engine.query(VERSION, vec![text(owner)]).await?;
+        Ok(rows.first().map(|row| row.integer(0)).transpose()?.unwrap_or(0))
+    }
+
+    /// The version first, then the items: a change in between makes the version too old, never too new.
+    pub(crate) async fn load(&self, owner: &BareJid) -> Result<(i64, Vec<Item>), StoreError> {
+        let version = self.version(owner).await?;
+        let rows = self.engine.query(COLUMNS_OF_ALL, vec![text(owner)]).await?;
+        Ok((version, rows.iter().map(item).collect::<Result<_, _>>()?))
+    }
+
+    /// One item and the version it was read at or after.
+    pub(crate) async fn find(&self, owner: &BareJid, contact: &BareJid) -> Result<(i64, Option<Item>), StoreError> {
+        let version = self.version(owner).await?;
+        let rows = self.engine.query(COLUMNS_OF_ONE, vec![text(owner), text(contact)]).await?;
+        Ok((version, rows.first().map(item).transpose()?))
+    }
+
+    pub(crate) async fn state(&self, owner: &BareJid, contact: &BareJid) -> Result<Subscription, StoreError> {
+        let rows = self.engine.query(STATE, vec![text(owner), text(contact)]).await?;
+        rows.first().map_or(Ok(Subscription::None), |row| state(row, 0))
+    }
+
+    pub(crate) async fn listed(&self, owner: &BareJid) -> Result<usize, StoreError> {
+        let rows = self.engine.query(COUNT_LISTED, vec![text(owner)]).await?;
+        let count = rows.first().map(|row| row.integer(0)).transpose()?.unwrap_or(0);
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// Requests waiting for the owner, oldest first.
+    pub(crate) async fn pending(&self, owner: &BareJid) -> Result<Vec<Item>, StoreError> {
+        let rows = self.engine.query(PENDING, vec![text(owner)]).await?;
+        rows.iter().map(item).collect()
+    }
+
+    pub(crate) async fn peers(&self, owner: &BareJid) -> Result<Peers, StoreError> {
+        let mut peers = Peers::default();
+        for row in &self.engine.query(PEERS, vec![text(owner)]).await? {
+            let contact = jid(row, 0)?;
+            let state = state(row, 1)?;
+            if state.contact_sees_user() {
+                peers.watchers.push(contact.clone());
+            }
+            if state.user_sees_contact() {
+                peers.watched.push(contact);
+            }
+        }
+        Ok(peers)
+    }
+
+    /// Local accounts that let `contact` see their presence, by their own rosters.
+    pub(crate) async fn seen_by(&self, contact: &BareJid) -> Result<Vec<BareJid>, StoreError> {
+        let rows = self.engine.query(SEEN_BY, vec![text(contact)]).await?;
+        rows.iter().map(|row| jid(row, 0)).collect()
+    }
+
+    /// Writes the items (or removes those that have become void) if the roster is still at `version`; answers the new version.
+    pub(crate) async fn change(&self, owner: &BareJid, version: i64, items: &[Item]) -> Result<i64, StoreError> {
+        let next = version + 1;
+        let mut batch = Batch::new().run(BEGIN, [text(owner)]).guard(1, ADVANCE, [text(owner), Value::from(version)]);
+        for item in items {
+            batch = if item.is_void() {
+                batch.run(REMOVE, [text(owner), text(&item.contact)])
+            } else {
+                batch.run(PUT, row(owner, item, next))
+            };
+        }
+        self.engine.write(batch).await?;
+        Ok(next)
+    }
+
+    pub(crate) fn forget(batch: Batch, owner: &BareJid) -> Batch {
+        batch.run(FORGET_ITEMS, [text(owner)]).run(FORGET_OWNER, [text(owner)])
+    }
+}
+
+fn text(jid: &BareJid) -> Value {
+    Value::from(jid.as_str())
+}
+
+fn row(owner: &BareJid, item: &Item, version: i64) -> Vec<Value> {
+    let groups = item.groups.join(&GROUP_SEPARATOR.to_string());
+    vec![
+        text(owner),
+        text(&item.contact),
+        Value::from(item.name.as_deref()),
+        Value::from(groups),
+        Value::from(item.state.code()),
+        Value::from(item.approved),
+        Value::from(item.listed),
+        Value::from(item.request.as_deref()),
+        Value::from(version),
+    ]
+}
+
+fn item(row: &Row) -> Result<Item, StoreError> {
+    let groups = row.text(2)?;
+    Ok(Item {
+        contact: jid(row, 0)?,
+        name: row.text_if_any(1)?.map(str::to_owned),
+        groups: groups.split(GROUP_SEPARATOR).filter(|group| !group.is_empty()).map(str::to_owned).collect(),
+        state: state(row, 3)?,
+        approved: row.boolean(4)?,
+        listed: row.boolean(5)?,
+        request: row.text_if_any(6)?.map(str::to_owned),
+    })
+}
+
+fn state(row: &Row, column: usize) -> Result<Subscription, StoreError> {
+    let code = row.integer(column)?;
+    Subscription::from_code(code).ok_or_else(|| StoreError::Sql { message: format!("subscription state {code}") })
+}
+
+fn jid(row: &Row, column: usize) -> Result<BareJid, StoreError> {
+    let text = row.text(column)?;
+    BareJid::parse(text).map_err(|error| StoreError::Sql { message: format!("address {text:?}: {error}") })
+}

@@ -1,0 +1,226 @@
+//! The router: a value shared by all sessions, not a task. `admit` stamps the sender, `routing` decides on a snapshot, `Letter::give`
+//! enqueues. Whoever brings a stanza does the work, so stanzas of one sender stay in order and a slow store slows its sender only.
+
+mod end;
+mod iq;
+mod letter;
+mod message;
+mod presence;
+mod routing;
+mod subscription;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use torg_store::StoreError;
+use torg_thing::Clock;
+use torg_wire::jid::{BareJid, FullJid, Jid};
+use torg_wire::ns;
+use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaKind};
+use torg_wire::stream_error::{StreamCondition, StreamError};
+use torg_wire::xml::Element;
+
+pub(crate) use letter::{Letter, Taken};
+
+use crate::credentials::{Credentials, CredentialsUnavailable};
+use crate::identity::{Envelope, Proof};
+use crate::limits::Limits;
+use crate::mesh::Mesh;
+use crate::offline::Offline;
+use crate::roster::Rosters;
+use crate::service;
+use crate::services::Services;
+use crate::session::{Attached, BindError, Ending, Session, Table};
+
+/// Delivers stanzas between sessions and services. Cheap to clone; all clones are the same router.
+#[derive(Clone)]
+pub struct Router(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) domain: BareJid,
+    pub(crate) sessions: Table,
+    pub(crate) services: Services,
+    pub(crate) rosters: Rosters,
+    pub(crate) offline: Offline,
+    pub(crate) credentials: Arc<dyn Credentials>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) admins: HashSet<BareJid>,
+    pub(crate) mesh: Arc<dyn Mesh>,
+    /// Accounts of parts of this process; they exist although the accounts service does not know them.
+    pub(crate) internal: RwLock<HashSet<BareJid>>,
+    /// Accounts whose offline messages are being delivered; `true` if more may have come meanwhile.
+    pub(crate) draining: Mutex<HashMap<BareJid, bool>>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) runtime: Handle,
+}
+
+/// Why a stanza could not be handled although it was in order; the sender gets `internal-server-error`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RouteError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsUnavailable),
+}
+
+impl Router {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Router(Arc::new(shared))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    /// The domain this router serves.
+    pub fn domain(&self) -> &BareJid {
+        &self.0.domain
+    }
+
+    /// Whether the account is in the list of administrators.
+    pub fn is_admin(&self, account: &BareJid) -> bool {
+        self.0.admins.contains(account)
+    }
+
+    /// How many sessions are bound now.
+    pub fn sessions(&self) -> usize {
+        self.0.sessions.all().len()
+    }
+
+    /// Opens a session inside the process: on-line like a client, stamped with its full JID, without a socket. The account need not
+    /// be known to the accounts service; from now on it exists. An older session of the same resource ends with a conflict.
+    pub async fn attach(&self, jid: FullJid, part: &'static str) -> Attached {
+        self.0.internal.write().unwrap_or_else(PoisonError::into_inner).insert(jid.to_bare());
+        let session = Arc::new(Session::new(jid, Proof::Internal(part), false));
+        // Internal accounts are few and ours: no limit of sessions.
+        if let Ok(Some(older)) = self.0.sessions.bind(&session, usize::MAX) {
+            self.end_older(&older).await;
+        }
+        Attached::new(self.clone(), session)
+    }
+
+    /// Binds a session of a client.
+    pub(crate) async fn bind(&self, session: &Arc<Session>) -> Result<(), BindError> {
+        let most = self.0.limits.sessions_per_account;
+        if let Some(older) = self.0.sessions.bind(session, most)? {
+            self.end_older(&older).await;
+        }
+        self.0.mesh.advertise(&session.jid, true).await;
+        Ok(())
+    }
+
+    /// The older session of the same resource is gone for its contacts before the new one says anything (RFC 6120 §7.7.2.2).
+    async fn end_older(&self, older: &Arc<Session>) {
+        older.queue.end(Ending::Now(StreamError::new(StreamCondition::Conflict)));
+        self.end_session(older).await;
+    }
+
+    /// Stamps the sender: the only place where an [`Envelope`] is made from what a session sends.
+    ///
+    /// # Errors
+    /// `invalid-from` if the stanza claims another sender than this session (RFC 6120 §8.1.2.1).
+    pub(crate) fn admit(&self, session: &Session, mut stanza: Stanza) -> Result<Envelope, StreamError> {
+        if let Some(from) = stanza.from()
+            && from.as_str() != session.jid.as_str()
+            && from.as_str() != session.account.as_str()
+        {
+            return Err(StreamError::new(StreamCondition::InvalidFrom));
+        }
+        let from = if manages_subscription(stanza.kind()) {
+            session.account.as_jid().clone()
+        } else {
+            session.jid.as_jid().clone()
+        };
+        stanza.set_from(Some(from));
+        if stanza.children().iter().any(|child| self.is_reserved(child)) {
+            stanza.retain_children(|child| !self.is_reserved(child));
+        }
+        Ok(Envelope::new(session.identity(), stanza))
+    }
+
+    /// Marks that only this server may put on a stanza: a delay it has caused, an id it has given.
+    fn is_reserved(&self, child: &Element) -> bool {
+        let domain = self.0.domain.as_str();
+        child.is(ns::DELAY, "delay") && child.attr("from") == Some(domain)
+            || child.is(ns::STANZA_ID, "stanza-id") && child.attr("by") == Some(domain)
+    }
+
+    /// Handles one stanza of a session. It has reached its queue, its service or its table when this answers.
+    ///
+    /// # Errors
+    /// The stream error that ends the session.
+    pub(crate) async fn accept(&self, session: &Arc<Session>, stanza: Stanza) -> Result<(), StreamError> {
+        let envelope = self.admit(session, stanza)?;
+        let request = service::header(envelope.stanza());
+        let handled = match envelope.stanza().kind() {
+            StanzaKind::Iq(_) => self.route_iq(session, envelope).await,
+            StanzaKind::Message(_) => self.route_message(envelope.into_stanza()).await,
+            StanzaKind::Presence(kind) => self.route_presence(session, kind, envelope.into_stanza()).await,
+        };
+        if let Err(error) = handled {
+            tracing::error!(%error, from = %session.jid, "A stanza could not be handled.");
+            self.refuse(&request, StanzaCondition::InternalServerError);
+        }
+        Ok(())
+    }
+
+    /// As [`Router::accept`]; a part of this process that claims another sender only loses its stanza.
+    pub(crate) async fn accept_internal(&self, session: &Arc<Session>, stanza: Stanza) {
+        if let Err(error) = self.accept(session, stanza).await {
+            tracing::error!(%error, session = %session.jid, "An internal session sent a stanza that is not its own.");
+        }
+    }
+
+    /// Delivers the answer to a request. Never fails: an answer that finds nobody is dropped, as RFC 6121 §8.5.3.2.3 has it.
+    pub(crate) fn answer(&self, answer: Stanza) {
+        let Some(to) = answer.to() else { return };
+        let Some(resource) = to.resource() else { return };
+        let Some(session) = self.0.sessions.find(to.bare_str(), resource) else { return };
+        if Letter::new(answer).give(&session) == Taken::Full {
+            tracing::debug!(session = %session.jid, "An answer found the session's queue full.");
+        }
+    }
+
+    /// Answers with an error, unless errors are not due (RFC 6120 §8.3.1).
+    pub(crate) fn refuse(&self, stanza: &Stanza, condition: StanzaCondition) {
+        if stanza.kind().is_error() || stanza.kind() == StanzaKind::Iq(IqType::Result) {
+            return;
+        }
+        self.answer(Stanza::error_for(stanza, condition));
+    }
+
+    /// Whether a local account exists.
+    pub(crate) async fn exists(&self, account: &BareJid) -> Result<bool, CredentialsUnavailable> {
+        if self.0.internal.read().unwrap_or_else(PoisonError::into_inner).contains(account) {
+            return Ok(true);
+        }
+        self.0.credentials.exists(account).await
+    }
+
+    /// Whether the address is served here.
+    pub(crate) fn is_local(&self, jid: &Jid) -> bool {
+        jid.domain() == self.0.domain.as_str() || self.0.services.serves_domain(jid.domain())
+    }
+
+    /// Starts work that outlives its cause but not the broker.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn_on(work, &self.0.runtime);
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("domain", &self.0.domain).finish_non_exhaustive()
+    }
+}
+
+fn manages_subscription(kind: StanzaKind) -> bool {
+    use torg_wire::stanza::PresenceType::{Subscribe, Subscribed, Unsubscribe, Unsubscribed};
+    matches!(kind, StanzaKind::Presence(Subscribe | Subscribed | Unsubscribe | Unsubscribed))
+}

@@ -1,0 +1,139 @@
+//! A bound session as the router sees it: its address, its queue and its presence. Whether a socket or a part of this process
+//! stands behind it makes no difference.
+
+mod attached;
+mod queue;
+mod table;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use torg_wire::jid::{BareJid, FullJid, Jid};
+use torg_wire::stanza::Stanza;
+
+pub use attached::{Attached, AttachedSender};
+pub(crate) use queue::{Ending, Parcel, Queue, Rejected};
+pub(crate) use table::{BindError, Table};
+
+use crate::bucket::{Bucket, Minute};
+use crate::identity::{Identity, Proof};
+use crate::limits::{DIRECTED_MAX, REQUESTS_PER_SECOND, Rate, SUBSCRIPTIONS_PER_MINUTE};
+
+/// One bound session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) jid: FullJid,
+    pub(crate) account: BareJid,
+    pub(crate) proof: Proof,
+    pub(crate) queue: Queue,
+    /// Whether stanzas are wanted as bytes too.
+    pub(crate) on_the_wire: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The last available presence; `None` while the resource is not available.
+    presence: Option<Arc<Stanza>>,
+    priority: i8,
+    /// Has asked for the roster, and so gets pushes (RFC 6121 §2.2).
+    interested: bool,
+    /// Who was sent presence directly and must be told when it ends.
+    directed: Vec<Jid>,
+    requests: Bucket,
+    subscriptions: Minute,
+}
+
+impl Session {
+    pub(crate) fn new(jid: FullJid, proof: Proof, on_the_wire: bool) -> Self {
+        let now = now();
+        let rate = Rate { per_second: REQUESTS_PER_SECOND, burst: 2 * REQUESTS_PER_SECOND };
+        Session {
+            account: jid.to_bare(),
+            jid,
+            proof,
+            queue: Queue::default(),
+            on_the_wire,
+            state: Mutex::new(State {
+                presence: None,
+                priority: 0,
+                interested: false,
+                directed: Vec::new(),
+                requests: Bucket::new(rate, now),
+                subscriptions: Bucket::per_minute(SUBSCRIPTIONS_PER_MINUTE, now),
+            }),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::new(self.jid.as_jid().clone(), self.proof)
+    }
+
+    /// The last available presence and its priority.
+    pub(crate) fn presence(&self) -> Option<Arc<Stanza>> {
+        self.lock().presence.clone()
+    }
+
+    /// The priority, if the session is available.
+    pub(crate) fn priority(&self) -> Option<i8> {
+        let state = self.lock();
+        state.presence.as_ref().map(|_| state.priority)
+    }
+
+    /// Notes the presence; answers the priority before, if the session was available.
+    pub(crate) fn set_presence(&self, presence: Option<Arc<Stanza>>, priority: i8) -> Option<i8> {
+        let mut state = self.lock();
+        let before = state.presence.as_ref().map(|_| state.priority);
+        state.priority = priority;
+        state.presence = presence;
+        before
+    }
+
+    pub(crate) fn is_interested(&self) -> bool {
+        self.lock().interested
+    }
+
+    pub(crate) fn set_interested(&self) {
+        self.lock().interested = true;
+    }
+
+    /// Notes a recipient of directed presence; `false` if there are too many.
+    pub(crate) fn add_directed(&self, to: &Jid) -> bool {
+        let mut state = self.lock();
+        if state.directed.contains(to) {
+            return true;
+        }
+        if state.directed.len() >= DIRECTED_MAX {
+            return false;
+        }
+        state.directed.push(to.clone());
+        true
+    }
+
+    pub(crate) fn remove_directed(&self, to: &Jid) {
+        self.lock().directed.retain(|known| known != to);
+    }
+
+    pub(crate) fn take_directed(&self) -> Vec<Jid> {
+        std::mem::take(&mut self.lock().directed)
+    }
+
+    /// Whether one more request to the broker itself is within the rate.
+    pub(crate) fn may_request(&self) -> bool {
+        self.lock().requests.try_one(now())
+    }
+
+    /// Whether one more subscription request is within the rate.
+    pub(crate) fn may_subscribe(&self) -> bool {
+        self.lock().subscriptions.try_one(now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The runtime's clock, which tests may stop.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

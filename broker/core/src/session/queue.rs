@@ -1,0 +1,241 @@
+//! What waits to be written to one session: bounded in stanzas and bytes, with a rule for each kind of stanza when it is full.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+use torg_wire::stanza::{PresenceType, Stanza, StanzaKind};
+use torg_wire::stream_error::StreamError;
+
+use crate::limits::{QUEUE_BYTES, QUEUE_STANZAS};
+
+/// A stanza on its way to one session.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) stanza: Arc<Stanza>,
+    /// The stanza as bytes for a client stream, written once for all who get it. Empty for sessions inside the process.
+    pub(crate) text: Bytes,
+    /// Told when the stanza has been written; dropped with the parcel if it never is.
+    pub(crate) receipt: Option<oneshot::Sender<()>>,
+}
+
+/// Why a parcel was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// There is no room; what now is for the router to say.
+    Full,
+    /// The session has ended: as if the resource were not there.
+    Gone,
+}
+
+/// How a session ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    /// With this stream error, at once.
+    Now(StreamError),
+    /// With this stream error, after what is waiting has been written.
+    Drained(StreamError),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    parcels: VecDeque<Parcel>,
+    bytes: usize,
+    /// Nothing more is taken.
+    gone: bool,
+    ending: Option<Ending>,
+    /// A message went to the offline store because the queue was full; fetch it once there is room.
+    overflowed: bool,
+}
+
+impl Queue {
+    pub(crate) fn push(&self, parcel: Parcel) -> Result<(), Rejected> {
+        let mut inner = self.lock();
+        if inner.gone {
+            return Err(Rejected::Gone);
+        }
+        let size = parcel.text.len();
+        if inner.parcels.len() >= QUEUE_STANZAS || inner.bytes + size > QUEUE_BYTES {
+            if !inner.replace_older_presence(&parcel) {
+                return Err(Rejected::Full);
+            }
+            if inner.bytes + size > QUEUE_BYTES {
+                return Err(Rejected::Full);
+            }
+        }
+        inner.bytes += size;
+        inner.parcels.push_back(parcel);
+        drop(inner);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Takes the oldest parcel.
+    pub(crate) fn pop(&self) -> Option<Parcel> {
+        self.lock().pop()
+    }
+
+    /// Takes the oldest parcels into `out`, until about `bytes` bytes have been taken. Answers whether there was any.
+    pub(crate) fn pop_some(&self, out: &mut Vec<Parcel>, bytes: usize) -> bool {
+        let mut inner = self.lock();
+        let mut taken = 0;
+        while taken < bytes
+            && let Some(parcel) = inner.pop()
+        {
+            taken += parcel.text.len();
+            out.push(parcel);
+        }
+        if inner.parcels.is_empty() && inner.parcels.capacity() > KEPT_CAPACITY {
+            inner.parcels = VecDeque::new();
+        }
+        !out.is_empty()
+    }
+
+    /// Waits until something has been pushed or the session is to end. May wake without reason.
+    pub(crate) async fn ready(&self) {
+        self.ready.notified().await;
+    }
+
+    /// Asks the session to end. The first reason stays.
+    pub(crate) fn end(&self, ending: Ending) {
+        let mut inner = self.lock();
+        if inner.ending.is_none() {
+            inner.gone = true;
+            inner.ending = Some(ending);
+        }
+        drop(inner);
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.lock().ending.clone()
+    }
+
+    /// The session has ended: nothing more is taken, and what was left is answered.
+    pub(crate) fn close(&self) -> VecDeque<Parcel> {
+        let mut inner = self.lock();
+        inner.gone = true;
+        inner.bytes = 0;
+        std::mem::take(&mut inner.parcels)
+    }
+
+    /// Gives back what was taken but not written; it is first in line again, or is found by [`Queue::close`].
+    pub(crate) fn restore(&self, parcels: Vec<Parcel>) {
+        let mut inner = self.lock();
+        for parcel in parcels.into_iter().rev() {
+            inner.bytes += parcel.text.len();
+            inner.parcels.push_front(parcel);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().parcels.is_empty()
+    }
+
+    pub(crate) fn mark_overflow(&self) {
+        self.lock().overflowed = true;
+    }
+
+    /// Whether messages went past the queue since the last time of asking.
+    pub(crate) fn take_overflow(&self) -> bool {
+        std::mem::take(&mut self.lock().overflowed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Places a queue keeps while it is empty: enough for the trickle of an ordinary session.
+const KEPT_CAPACITY: usize = 4;
+
+impl Inner {
+    fn pop(&mut self) -> Option<Parcel> {
+        let parcel = self.parcels.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(parcel.text.len());
+        Some(parcel)
+    }
+
+    /// Presence says what is so now: an older one of the same sender is worth nothing. Makes room for `parcel` that way.
+    fn replace_older_presence(&mut self, parcel: &Parcel) -> bool {
+        if !is_state(&parcel.stanza) {
+            return false;
+        }
+        let older = |waiting: &Parcel| is_state(&waiting.stanza) && waiting.stanza.from() == parcel.stanza.from();
+        let Some(position) = self.parcels.iter().position(older) else { return false };
+        if let Some(removed) = self.parcels.remove(position) {
+            self.bytes = self.bytes.saturating_sub(removed.text.len());
+        }
+        true
+    }
+}
+
+fn is_state(stanza: &Stanza) -> bool {
+    matches!(stanza.kind(), StanzaKind::Presence(PresenceType::Available | PresenceType::Unavailable))
+}
+
+#[cfg(test)]
+mod tests {
+    use torg_wire::jid::Jid;
+    use torg_wire::stanza::MessageType;
+
+    use super::*;
+
+    fn parcel(stanza: Stanza, size: usize) -> Parcel {
+        Parcel { stanza: Arc::new(stanza), text: Bytes::from(vec![0; size]), receipt: None }
+    }
+
+    fn message(size: usize) -> Parcel {
+        parcel(Stanza::message(MessageType::Chat), size)
+    }
+
+    fn presence(from: &str, id: &str) -> Parcel {
+        let stanza = Stanza::presence(PresenceType::Available).with_id(id).with_from(Jid::parse(from).unwrap());
+        parcel(stanza, 1)
+    }
+
+    #[test]
+    fn takes_as_many_stanzas_as_the_limit_and_no_more() {
+        let queue = Queue::default();
+        for _ in 0..QUEUE_STANZAS {
+            queue.push(message(1)).unwrap();
+        }
+        assert!(matches!(queue.push(message(1)), Err(Rejected::Full)));
+        queue.pop().unwrap();
+        queue.push(message(1)).unwrap();
+    }
+
+    #[test]
+    fn takes_as_many_bytes_as_the_limit_and_no_more() {
+        let queue = Queue::default();
+        queue.push(message(QUEUE_BYTES - 1)).unwrap();
+        queue.push(message(1)).unwrap();
+        assert!(matches!(queue.push(message(1)), Err(Rejected::Full)));
+    }
+
+    #[test]
+    fn in_a_full_queue_the_newest_presence_of_a_sender_wins() {
+        let queue = Queue::default();
+        queue.push(presence("a@x/r", "old")).unwrap();
+        while queue.push(message(1)).is_ok() {}
+        assert!(matches!(queue.push(presence("b@x/r", "other")), Err(Rejected::Full)));
+        queue.push(presence("a@x/r", "new")).unwrap();
+        let left: Vec<_> = queue.close().into_iter().filter_map(|p| p.stanza.id().map(str::to_owned)).collect();
+        assert_eq!(left, ["new"]);
+    }
+
+    #[test]
+    fn a_closed_queue_takes_nothing() {
+        let queue = Queue::default();
+        queue.push(message(1)).unwrap();
+        assert_eq!(queue.close().len(), 1);
+        assert!(matches!(queue.push(message(1)), Err(Rejected::Gone)));
+    }
+}

@@ -1,0 +1,106 @@
+//! Service Discovery (XEP-0030) of the server, of its services and of accounts.
+//!
+//! An account is shown to its owner and to whom it shows its presence, and to nobody else: they get the same
+//! `service-unavailable` whether the account exists or not (XEP-0030 §8).
+
+use torg_store::StoreError;
+use torg_wire::jid::{BareJid, Jid};
+use torg_wire::ns;
+use torg_wire::stanza::{Stanza, StanzaCondition};
+use torg_wire::xml::Element;
+
+use crate::identity::Envelope;
+use crate::router::Router;
+use crate::service::{DiscoIdentity, Reply, Route};
+use crate::services::Place;
+
+pub(crate) const ROUTES: &[Route] = &[Route::get(ns::DISCO_INFO, "query"), Route::get(ns::DISCO_ITEMS, "query")];
+
+const SERVER: DiscoIdentity = DiscoIdentity { category: "server", kind: "im", name: "Torg" };
+const ACCOUNT: DiscoIdentity = DiscoIdentity { category: "account", kind: "registered", name: "" };
+
+pub(super) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
+    match answer(router, envelope.identity().jid(), envelope.stanza()).await {
+        Ok(Ok(payload)) => reply.result(Some(payload)),
+        Ok(Err(condition)) => reply.error(condition),
+        Err(error) => {
+            tracing::error!(%error, "Service discovery could not read the rosters.");
+            reply.error(StanzaCondition::InternalServerError);
+        }
+    }
+}
+
+async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<Element, StanzaCondition>, StoreError> {
+    let Some(query) = stanza.payload() else { return Ok(Err(StanzaCondition::BadRequest)) };
+    let asker = asker.to_bare();
+    let target = stanza.to().map_or_else(|| asker.clone(), Jid::to_bare);
+    let place = place_of(router, &target);
+    if place == Place::Account && target != asker && !may_see(router, &target, &asker).await? {
+        return Ok(Err(StanzaCondition::ServiceUnavailable));
+    }
+    if query.attr("node").is_some() {
+        return Ok(Err(StanzaCondition::ItemNotFound));
+    }
+    if query.is(ns::DISCO_INFO, "query") {
+        return Ok(Ok(info(router, place, &target)));
+    }
+    Ok(Ok(items(router, place, &target)))
+}
+
+fn place_of(router: &Router, target: &BareJid) -> Place {
+    if target == router.domain() {
+        Place::Server
+    } else if target.local().is_some() && !router.shared().services.serves(target.as_str()) {
+        Place::Account
+    } else {
+        Place::Service
+    }
+}
+
+/// The account shows its presence to the asker.
+async fn may_see(router: &Router, account: &BareJid, asker: &BareJid) -> Result<bool, StoreError> {
+    Ok(router.shared().rosters.state(account, asker).await?.contact_sees_user())
+}
+
+fn info(router: &Router, place: Place, target: &BareJid) -> Element {
+    let (added, features) = router.shared().services.describe(place, target.as_str());
+    let own = match place {
+        Place::Server => Some(SERVER),
+        Place::Account | Place::OwnAccount => Some(ACCOUNT),
+        Place::Service => None,
+    };
+    let identities = own.into_iter().chain(added).map(|identity| {
+        Element::new(ns::DISCO_INFO, "identity")
+            .with_attr("category", identity.category)
+            .with_attr("type", identity.kind)
+            .with_attr_opt("name", Some(identity.name).filter(|name| !name.is_empty()))
+    });
+    let features =
+        features.into_iter().map(|feature| Element::new(ns::DISCO_INFO, "feature").with_attr("var", feature));
+    Element::new(ns::DISCO_INFO, "query").with_children(identities).with_children(features)
+}
+
+/// Of the server: its services and published entities. Of an account: its available resources.
+fn items(router: &Router, place: Place, target: &BareJid) -> Element {
+    let shared = router.shared();
+    let query = Element::new(ns::DISCO_ITEMS, "query");
+    match place {
+        Place::Server => {
+            let services = shared.services.addresses().into_iter().filter(|address| address != router.domain());
+            let services = services.map(|address| item(address.as_str(), None));
+            let published = shared.services.published();
+            let published = published.iter().map(|(jid, name)| item(jid.as_str(), Some(name)));
+            query.with_children(services).with_children(published)
+        }
+        Place::Account | Place::OwnAccount => {
+            let sessions = shared.sessions.of(target.as_str());
+            let available = sessions.iter().filter(|session| session.priority().is_some());
+            query.with_children(available.map(|session| item(session.jid.as_str(), None)))
+        }
+        Place::Service => query,
+    }
+}
+
+fn item(jid: &str, name: Option<&str>) -> Element {
+    Element::new(ns::DISCO_ITEMS, "item").with_attr("jid", jid).with_attr_opt("name", name)
+}
