@@ -6,6 +6,7 @@
 pub mod app;
 pub mod catalog;
 pub mod cli;
+pub mod client;
 pub mod concentrator;
 pub mod config;
 pub mod telemetry;

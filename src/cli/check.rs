@@ -36,16 +36,16 @@ pub(super) fn check(arguments: &Check, terminal: &mut Terminal<'_>) -> Result<()
         }
         Ok(_) => Ok(()),
         Err(_) if arguments.json => Err(Failure::Reported),
-        Err(errors) => Err(tell(errors, terminal)?),
+        Err(errors) => Err(tell(errors, "configuration", terminal)?),
     }
 }
 
-/// Prints configuration errors, one a line, and their number.
-pub(super) fn tell(errors: &[ConfigError], terminal: &mut Terminal<'_>) -> Result<Failure, Failure> {
+/// Prints the errors of a configuration or profile, one a line, and their number.
+pub(super) fn tell(errors: &[ConfigError], what: &str, terminal: &mut Terminal<'_>) -> Result<Failure, Failure> {
     for error in errors {
         terminal.note(&super::printable(&error.to_string()))?;
     }
-    Ok(Failure::failed(format!("The configuration has {}.", count(errors.len(), "error"))))
+    Ok(Failure::failed(format!("The {what} has {}.", count(errors.len(), "error"))))
 }
 
 /// `1 line`, `2 lines`.

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 pub mod args;
 mod check;
 mod password;
+mod profile;
 mod readings;
 mod terminal;
 
 pub use password::{PASSWORD_BYTES_MAX, Password};
-pub use readings::{FieldReading, NodeReadings, Readings};
+pub use readings::table;
 pub use terminal::{Table, Terminal, printable};
 
 /// Why a command did not do what was asked.
@@ -75,6 +76,7 @@ pub fn run(arguments: args::Arguments, terminal: &mut Terminal<'_>) -> Result<()
     match arguments.command {
         Command::Check(arguments) => check::check(&arguments, terminal),
         Command::Config(command) => check::config(&command, terminal),
+        Command::Profile(command) => profile::run(&command, terminal),
         Command::Version => Ok(terminal.line(&format!("torg {}", env!("CARGO_PKG_VERSION")))?),
         _ => Err(Failure::failed("This command is not built yet.")),
     }

@@ -1,103 +1,37 @@
-//! What was read from nodes, as a table for people and as JSON for machines.
-//!
-//! The JSON shape is a contract with outside tooling: members are added, never renamed or removed.
-
-use serde::Serialize;
+//! What was read from nodes, as a table for people.
 
 use super::Table;
+use crate::client::{NodeReadings, Readings};
 
-/// One readout of some nodes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Readings {
-    /// The nodes, in the order of the concentrator.
-    pub nodes: Vec<NodeReadings>,
-}
-
-/// What one node said.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct NodeReadings {
-    /// Bare JID of the concentrator.
-    pub jid: String,
-    /// Node id.
-    pub node: String,
-    /// Source id; empty if the node has none.
-    pub source: String,
-    /// Partition; empty if the node has none.
-    pub partition: String,
-    /// Fields in the order in which they came.
-    pub fields: Vec<FieldReading>,
-    /// Why the node, or a part of it, could not be read; lines if there are several reasons.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// One field of a node.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct FieldReading {
-    /// Name of the field.
-    pub name: String,
-    /// Value as on the wire: a quantity with all its decimals, a boolean as `true` or `false`.
-    pub value: String,
-    /// Unit of a quantity; empty for everything else.
-    pub unit: String,
-    /// When the value was valid, UTC.
-    pub time: String,
-    /// Quality of service flags by the names of the standard, such as `ar`.
-    pub quality: Vec<String>,
-    /// Categories by the names of the standard, such as `m`.
-    pub categories: Vec<String>,
-}
-
-impl NodeReadings {
-    /// Adds a reason why something could not be read.
-    pub fn fail(&mut self, reason: &str) {
-        match &mut self.error {
-            Some(error) => {
-                error.push('\n');
-                error.push_str(reason);
-            }
-            None => self.error = Some(reason.to_owned()),
+/// One row per field, and one per reason why something could not be read.
+#[must_use]
+pub fn table(readings: &Readings) -> String {
+    let mut table = Table::new(&["node", "field", ">value", "unit", "time", "quality"]);
+    for node in &readings.nodes {
+        let name = place(node);
+        for field in &node.fields {
+            let value = field.value.to_string();
+            table.row([&name, &field.name, &value, &field.unit, &field.time, &field.quality.join(" ")]);
+        }
+        for reason in node.error.iter().flat_map(|error| error.lines()) {
+            table.sentence([name.as_str(), &format!("error: {reason}")]);
+        }
+        if node.fields.is_empty() && node.error.is_none() {
+            table.sentence([name.as_str(), "(no fields)"]);
         }
     }
+    table.render()
 }
 
-impl Readings {
-    /// True if there is a node, every node has a field, and nothing failed.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        !self.nodes.is_empty() && self.nodes.iter().all(|node| node.error.is_none() && !node.fields.is_empty())
-    }
-
-    /// The table for people: one row per field, and one per reason why a node could not be read.
-    #[must_use]
-    pub fn table(&self) -> String {
-        let mut table = Table::new(&["node", "field", ">value", "unit", "time", "quality"]);
-        for node in &self.nodes {
-            let name = node.place();
-            for field in &node.fields {
-                table.row([&name, &field.name, &field.value, &field.unit, &field.time, &field.quality.join(" ")]);
-            }
-            for reason in node.error.iter().flat_map(|error| error.lines()) {
-                table.sentence([name.as_str(), &format!("error: {reason}")]);
-            }
-            if node.fields.is_empty() && node.error.is_none() {
-                table.row([name.as_str(), "(no fields)"]);
-            }
-        }
-        table.render()
-    }
-}
-
-impl NodeReadings {
-    /// The node as people name it: with its partition if it has one.
-    fn place(&self) -> String {
-        if self.partition.is_empty() { self.node.clone() } else { format!("{}/{}", self.node, self.partition) }
-    }
+/// The node as people name it: with its partition if it has one.
+fn place(node: &NodeReadings) -> String {
+    if node.partition.is_empty() { node.node.clone() } else { format!("{}/{}", node.node, node.partition) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{FieldReading, Value};
 
     fn sample() -> Readings {
         Readings {
@@ -109,7 +43,7 @@ mod tests {
                     partition: String::new(),
                     fields: vec![FieldReading {
                         name: "Voltage L1".into(),
-                        value: "230.10".into(),
+                        value: Value::Text("230.10".into()),
                         unit: "V".into(),
                         time: "2026-03-01T10:15:00Z".into(),
                         quality: vec!["ar".into()],
@@ -131,7 +65,7 @@ mod tests {
     #[test]
     fn the_table_has_a_row_for_each_field_and_each_failure() {
         assert_eq!(
-            sample().table(),
+            table(&sample()),
             "node     field        value  unit  time                  quality\n\
              meter-7  Voltage L1  230.10  V     2026-03-01T10:15:00Z  ar\n\
              meter-8  error: The unit did not answer within 500 ms.\n"
@@ -159,13 +93,5 @@ mod tests {
         readings.nodes.pop();
         assert!(readings.is_complete());
         assert!(!Readings::default().is_complete());
-    }
-
-    #[test]
-    fn several_reasons_of_one_node_are_kept() {
-        let mut node = NodeReadings::default();
-        node.fail("one");
-        node.fail("two");
-        assert_eq!(node.error.as_deref(), Some("one\ntwo"));
     }
 }
