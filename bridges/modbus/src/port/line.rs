@@ -1,0 +1,645 @@
+//! The one task that owns a line, and the handle by which others reach it.
+//!
+//! The owner opens the line when it is first needed, keeps the silence before each request, gives each reply to whom it belongs
+//! and reconnects with growing pauses. It knows no profile and no node.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use torg_thing::Sniffed;
+use tracing::{debug, info, trace, warn};
+
+use super::queue::Queue;
+use super::{Answer, ByteStream, Connect, Exception, Frames, Lane, LineError, Outcome, Request, Table, Then, Timing};
+use super::{crc, mbap, rtu};
+use crate::breaker::{Breakers, Gate};
+
+/// Requests that wait for one line: a minute of work at 9600 baud is about 600; nobody waits that long for a readout.
+const ASKED_MAX: usize = 48;
+/// Polls that wait for one line; further pollers wait outside, which costs only their turn.
+const POLLS_MAX: usize = 16;
+/// A line that babbles this long before a request is broken.
+const NOISE_MAX: Duration = Duration::from_secs(1);
+/// Silent requests in a row, without a single byte, after which a TCP connection is taken for dead.
+const DEAD_AFTER: u32 = 2;
+/// First pause after a failed connection; each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+/// Longest pause between attempts to connect: an adapter that is plugged in again is back within this time.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Control writes that wait when the bridge stops have this long to be done.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Bytes taken at a time; the longest frame has 260.
+const CHUNK: usize = 512;
+
+/// Everything about a line but how it is opened.
+#[derive(Debug, Clone)]
+pub struct LineSettings {
+    /// Name, for logs.
+    pub name: Arc<str>,
+    /// How frames look.
+    pub frames: Frames,
+    /// Times.
+    pub timing: Timing,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Pause after a connection before the first request, for devices that need it.
+    pub connect_delay: Duration,
+}
+
+/// A request with all the line has to know about it.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Unit id.
+    pub unit: u8,
+    /// What is asked.
+    pub request: Request,
+    /// Who waits.
+    pub lane: Lane,
+    /// When nobody is interested any more; a request is not begun after it.
+    pub deadline: Instant,
+    /// Timeout of this device, if it differs from the line's.
+    pub timeout: Option<Duration>,
+}
+
+/// What a line has seen since the bridge started (compare Serial Line V1.02, 2.2.1 and V1.1b3, 6.8 on counters).
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Requests sent.
+    pub requests: AtomicU64,
+    /// Usable answers, exceptions included.
+    pub answers: AtomicU64,
+    /// Exceptions.
+    pub exceptions: AtomicU64,
+    /// Requests without an answer in time.
+    pub silences: AtomicU64,
+    /// Damaged, cut, foreign or doubtful answers.
+    pub garbled: AtomicU64,
+    /// Answers that came too late, recognised and dropped.
+    pub late: AtomicU64,
+    /// Connections opened.
+    pub connections: AtomicU64,
+    /// Requests refused because their unit is suspended.
+    pub suspended: AtomicU64,
+}
+
+fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+/// Shows what passes on the line, with the unit concerned.
+pub type Trace = Arc<dyn Fn(u8, Sniffed<'_>) + Send + Sync>;
+
+struct Job {
+    ask: Ask,
+    since: Instant,
+    answer: oneshot::Sender<Result<Answer, LineError>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A line as those see it who ask. Clones share the line.
+#[derive(Debug, Clone)]
+pub struct Line {
+    jobs: mpsc::Sender<Job>,
+    asked: Arc<Semaphore>,
+    polls: Arc<Semaphore>,
+    counters: Arc<Counters>,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("ask", &self.ask).finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    /// A line and its owner, which must [`run`](Owner::run).
+    pub fn new(settings: LineSettings, connect: Arc<dyn Connect>, trace: Trace) -> (Self, Owner) {
+        let (sender, jobs) = mpsc::channel(ASKED_MAX + POLLS_MAX);
+        let counters = Arc::new(Counters::default());
+        let line = Self {
+            jobs: sender,
+            asked: Arc::new(Semaphore::new(ASKED_MAX)),
+            polls: Arc::new(Semaphore::new(POLLS_MAX)),
+            counters: Arc::clone(&counters),
+        };
+        (line, Owner::new(settings, connect, trace, jobs, counters))
+    }
+
+    /// What the line has seen.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Asks a device. Dropping the future gives up the answer, never an exchange that has begun.
+    ///
+    /// # Errors
+    /// [`LineError::LoadFull`] at once if too many wait; polls wait for a place instead. Otherwise what became of the request.
+    pub async fn ask(&self, ask: Ask) -> Result<Answer, LineError> {
+        let since = Instant::now();
+        let permit = match ask.lane {
+            Lane::Poll => timeout_at(ask.deadline, Arc::clone(&self.polls).acquire_owned())
+                .await
+                .map_err(|_| LineError::LoadLate { waited: since.elapsed() })?
+                .map_err(|_| LineError::LoadStopping)?,
+            Lane::Control | Lane::Readout => {
+                Arc::clone(&self.asked).try_acquire_owned().map_err(|_| LineError::LoadFull)?
+            }
+        };
+        let (answer, receiver) = oneshot::channel();
+        let job = Job { ask, since, answer, _permit: permit };
+        // There are as many places as permits, so this does not wait.
+        self.jobs.send(job).await.map_err(|_| LineError::LoadStopping)?;
+        receiver.await.map_err(|_| LineError::LoadStopping)?
+    }
+}
+
+/// The owner of a line.
+pub struct Owner {
+    settings: LineSettings,
+    connect: Arc<dyn Connect>,
+    trace: Trace,
+    jobs: mpsc::Receiver<Job>,
+    counters: Arc<Counters>,
+    queue: Queue<Job>,
+    stream: Option<Box<dyn ByteStream>>,
+    reconnect: Reconnect,
+    overdue: rtu::Overdue,
+    breakers: Breakers,
+    /// Bytes that belong to no exchange, or the half frame after one.
+    input: Vec<u8>,
+    frame: Vec<u8>,
+    last_activity: Instant,
+    transaction: u16,
+    silent_requests: u32,
+    last_read: Option<(u8, Table, u16)>,
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Owner {
+    fn new(
+        settings: LineSettings,
+        connect: Arc<dyn Connect>,
+        trace: Trace,
+        jobs: mpsc::Receiver<Job>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            reconnect: Reconnect::new(&settings.name),
+            settings,
+            connect,
+            trace,
+            jobs,
+            counters,
+            queue: Queue::new(),
+            stream: None,
+            overdue: rtu::Overdue::default(),
+            breakers: Breakers::default(),
+            input: Vec::new(),
+            frame: Vec::new(),
+            last_activity: Instant::now(),
+            transaction: 0,
+            silent_requests: 0,
+            last_read: None,
+        }
+    }
+
+    /// Serves the line until `shutdown`; then finishes control writes that wait, refuses the rest and closes the line.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.accept(job);
+            }
+            if let Some(job) = self.next() {
+                self.serve(job).await;
+            } else if !self.idle(&shutdown).await {
+                break;
+            }
+        }
+        self.finish().await;
+    }
+
+    fn accept(&mut self, job: Job) {
+        self.queue.push(job.ask.lane, job.since, job.ask.unit, job);
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let now = Instant::now();
+        let (overdue, breakers) = (&self.overdue, &self.breakers);
+        // A suspended unit is refused at once, also while its last reply is still owed.
+        self.queue.take(now, |unit| {
+            overdue.until(unit, now).is_none() || matches!(breakers.gate(unit, now), Gate::Shut { .. })
+        })
+    }
+
+    /// Waits for a request, for a unit to be asked again, or for bytes nobody asked for. False when no request can come any more.
+    async fn idle(&mut self, shutdown: &CancellationToken) -> bool {
+        let now = Instant::now();
+        let again = self.queue.units().filter_map(|unit| self.overdue.until(unit, now)).min();
+        let mut chunk = [0_u8; CHUNK];
+        // Cancellation safe: recv and read take nothing unless they complete, the others have no state.
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            job = self.jobs.recv() => match job {
+                Some(job) => self.accept(job),
+                None => return false,
+            },
+            () = sleep_until(again.unwrap_or(now)), if again.is_some() => {}
+            read = read(&mut self.stream, &mut chunk), if self.stream.is_some() => match read {
+                Ok(count) if count > 0 => self.stray(chunk.get(..count).unwrap_or_default()),
+                // Many devices close a connection that has been idle; that is no fault.
+                _ => {
+                    debug!(line = %self.settings.name, "The device closed the idle connection.");
+                    self.close();
+                }
+            },
+        }
+        true
+    }
+
+    fn stray(&mut self, bytes: &[u8]) {
+        self.last_activity = Instant::now();
+        self.input.extend_from_slice(bytes);
+        let late = match self.settings.frames {
+            Frames::Rtu => self.overdue.stray(&mut self.input),
+            Frames::Tcp => mbap::stray(&mut self.input),
+        };
+        self.late(&late);
+    }
+
+    fn late(&mut self, units: &[u8]) {
+        for unit in units {
+            debug!(line = %self.settings.name, unit, "A late answer was dropped.");
+            count(&self.counters.late, 1);
+            self.breakers.late(*unit);
+        }
+    }
+
+    fn close(&mut self) {
+        self.stream = None;
+        self.input.clear();
+    }
+
+    async fn serve(&mut self, job: Job) {
+        let Job { ask, since, answer, _permit } = job;
+        if answer.is_closed() {
+            return;
+        }
+        let now = Instant::now();
+        let result = if now >= ask.deadline {
+            Err(LineError::LoadLate { waited: now.duration_since(since) })
+        } else {
+            match self.breakers.gate(ask.unit, now) {
+                Gate::Open => self.attempt(&ask).await,
+                Gate::Shut { failures, next } => {
+                    count(&self.counters.suspended, 1);
+                    Err(LineError::DeviceSuspended { failures, next })
+                }
+                Gate::Probe => match self.attempt(&self.probe(&ask)).await {
+                    Ok(_) => self.attempt(&ask).await,
+                    Err(error) => Err(error),
+                },
+            }
+        };
+        // Nobody may be waiting any more; the exchange is done all the same.
+        let _ = answer.send(result);
+    }
+
+    /// The shortest read that tells whether a unit is there.
+    fn probe(&self, ask: &Ask) -> Ask {
+        let (table, address) = match (&ask.request, self.last_read) {
+            (Request::Read { table, address, .. }, _) => (*table, *address),
+            (_, Some((unit, table, address))) if unit == ask.unit => (table, address),
+            _ => (Table::Holding, 0),
+        };
+        Ask { request: Request::Read { table, address, count: 1 }, ..ask.clone() }
+    }
+
+    /// One exchange; a second one if a read was caught by the device closing an idle connection.
+    async fn attempt(&mut self, ask: &Ask) -> Result<Answer, LineError> {
+        let reused = self.stream.is_some();
+        let first = self.exchange(ask).await;
+        match first {
+            Err(LineError::LineLost { .. })
+                if reused && !ask.request.is_write() && self.settings.frames == Frames::Tcp =>
+            {
+                self.exchange(ask).await
+            }
+            result => result,
+        }
+    }
+
+    async fn exchange(&mut self, ask: &Ask) -> Result<Answer, LineError> {
+        self.connected().await?;
+        self.settle().await?;
+        let timing = Timing { timeout: ask.timeout.unwrap_or(self.settings.timing.timeout), ..self.settings.timing };
+        let began = Instant::now();
+        let outcome = self.transact(ask, &timing, began).await;
+        let now = Instant::now();
+        self.last_activity = now;
+        count(&self.counters.requests, 1);
+        self.late(&outcome.late);
+        if outcome.echo && !self.settings.timing.echo {
+            info!(line = %self.settings.name, "The line hears its own requests; they are taken out from now on.");
+            self.settings.timing.echo = true;
+        }
+        match outcome.then {
+            Then::Continue => {}
+            Then::Hold => self.overdue.hold(ask.unit, now + timing.late),
+            Then::Reconnect => self.close(),
+        }
+        if let Request::Read { table, address, .. } = ask.request {
+            self.last_read = Some((ask.unit, table, address));
+        }
+        self.judge(ask.unit, began, now, &outcome.result);
+        outcome.result
+    }
+
+    /// Counts the result and tells the breaker.
+    fn judge(&mut self, unit: u8, began: Instant, now: Instant, result: &Result<Answer, LineError>) {
+        let line = &self.settings.name;
+        let silent = match result {
+            // A gateway says so of a device behind it that is silent; its patience has cost line time too.
+            Ok(Err(exception)) => {
+                count(&self.counters.exceptions, 1);
+                debug!(%line, unit, code = exception.0, "Device answered with exception.");
+                *exception == Exception::GATEWAY_TARGET_SILENT
+            }
+            Ok(Ok(_)) => false,
+            Err(LineError::DeviceSilent { .. }) => {
+                count(&self.counters.silences, 1);
+                self.silent_requests = self.silent_requests.saturating_add(1);
+                true
+            }
+            Err(LineError::DeviceDamaged | LineError::DeviceAmbiguous | LineError::DeviceUnfit) => {
+                count(&self.counters.garbled, 1);
+                return;
+            }
+            Err(LineError::DeviceCut { .. } | LineError::DeviceWrongUnit { .. }) => {
+                count(&self.counters.garbled, 1);
+                true
+            }
+            Err(_) => return,
+        };
+        if result.is_ok() {
+            count(&self.counters.answers, 1);
+            self.silent_requests = 0;
+        }
+        if silent && self.breakers.silent(unit, began, now.duration_since(began)) {
+            warn!(%line, unit, "Device does not answer; it is only probed from now on.");
+        } else if !silent && self.breakers.answered(unit) {
+            info!(%line, unit, "Device answers again.");
+        }
+        if self.settings.frames == Frames::Tcp && self.silent_requests >= DEAD_AFTER {
+            debug!(%line, "Nothing comes over this connection; a new one is made.");
+            self.silent_requests = 0;
+            self.close();
+        }
+    }
+
+    /// Sends the request and listens until the exchange has an outcome.
+    async fn transact(&mut self, ask: &Ask, timing: &Timing, began: Instant) -> Outcome {
+        let lost = |reason: String| Outcome {
+            result: Err(LineError::LineLost { reason }),
+            then: Then::Reconnect,
+            late: Vec::new(),
+            echo: false,
+        };
+        self.frame.clear();
+        match self.settings.frames {
+            Frames::Rtu => {
+                self.input.clear();
+                self.frame.extend_from_slice(&[ask.unit, ask.request.function()]);
+                ask.request.encode(&mut self.frame);
+                crc::seal(&mut self.frame);
+            }
+            Frames::Tcp => {
+                self.transaction = self.transaction.wrapping_add(1);
+                mbap::wrap(self.transaction, ask.unit, &ask.request, &mut self.frame);
+            }
+        }
+        let Some(stream) = &mut self.stream else { return lost("not connected".to_owned()) };
+        (self.trace)(ask.unit, Sniffed::Sent(&self.frame));
+        trace!(line = %self.settings.name, unit = ask.unit, frame = ?self.frame, "Sent.");
+        // A peer that takes no bytes is as good as silent; a stuck write must not hold the line.
+        match timeout(timing.timeout.max(PAUSE_MIN), stream.write_all(&self.frame)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return lost(error.to_string()),
+            Err(_) => return lost("the peer takes no bytes".to_owned()),
+        }
+        let asked = (began + timing.characters(self.frame.len())).max(Instant::now());
+        let reply = timing.characters(ask.request.reply_length().saturating_add(3));
+        let deadline = asked + timing.timeout + reply;
+        let mut exchange = match self.settings.frames {
+            Frames::Rtu => Exchange::Rtu(rtu::Exchange::new(
+                (ask.unit, &ask.request, &self.frame),
+                timing,
+                &mut self.overdue,
+                asked,
+                deadline,
+            )),
+            Frames::Tcp => Exchange::Tcp(mbap::Exchange::new(
+                (self.transaction, ask.unit, &ask.request),
+                &mut self.input,
+                asked,
+                deadline,
+            )),
+        };
+        let mut chunk = [0_u8; CHUNK];
+        loop {
+            match timeout_at(exchange.deadline(), stream.read(&mut chunk)).await {
+                Ok(Ok(0)) => return lost("closed by the device".to_owned()),
+                Ok(Ok(length)) => {
+                    let bytes = chunk.get(..length).unwrap_or_default();
+                    (self.trace)(ask.unit, Sniffed::Received(bytes));
+                    trace!(line = %self.settings.name, unit = ask.unit, ?bytes, "Received.");
+                    exchange.receive(Instant::now(), bytes);
+                    self.silent_requests = 0;
+                }
+                Ok(Err(error)) => return lost(error.to_string()),
+                Err(_) => {}
+            }
+            if let Some(outcome) = exchange.outcome(Instant::now()) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Opens the line if it is not open.
+    async fn connected(&mut self) -> Result<(), LineError> {
+        if self.stream.is_some() {
+            return Ok(());
+        }
+        let line = &self.settings.name;
+        if let Some(reason) = self.reconnect.refusal(Instant::now()) {
+            return Err(LineError::LineDown { reason });
+        }
+        let opened = match timeout(self.settings.connect_timeout, self.connect.connect()).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no connection within {} ms", self.settings.connect_timeout.as_millis())),
+        };
+        match opened {
+            Ok(stream) => {
+                debug!(%line, "Line opened.");
+                count(&self.counters.connections, 1);
+                self.stream = Some(stream);
+                self.input.clear();
+                self.reconnect.succeeded();
+                self.last_activity = Instant::now();
+                tokio::time::sleep(self.settings.connect_delay).await;
+                Ok(())
+            }
+            Err(reason) => {
+                let pause = self.reconnect.failed(Instant::now(), &reason);
+                warn!(%line, reason, pause_ms = pause.as_millis(), "Line cannot be opened.");
+                Err(LineError::LineDown { reason })
+            }
+        }
+    }
+
+    /// Waits until an RTU line has been silent long enough, dropping what comes meanwhile.
+    async fn settle(&mut self) -> Result<(), LineError> {
+        if self.settings.frames == Frames::Tcp {
+            return Ok(());
+        }
+        let give_up = Instant::now() + NOISE_MAX;
+        let mut chunk = [0_u8; CHUNK];
+        loop {
+            // Bytes that came while nobody looked are older than our request and begin the silence anew.
+            let read = match read(&mut self.stream, &mut chunk).now_or_never() {
+                Some(read) => read,
+                None => {
+                    let silent = self.last_activity + self.settings.timing.silence();
+                    if Instant::now() >= silent {
+                        return Ok(());
+                    }
+                    match timeout_at(silent, read(&mut self.stream, &mut chunk)).await {
+                        Ok(read) => read,
+                        Err(_) => continue,
+                    }
+                }
+            };
+            match read {
+                Ok(0) => {
+                    self.close();
+                    return self.connected().await;
+                }
+                Ok(count) => self.stray(chunk.get(..count).unwrap_or_default()),
+                Err(error) => {
+                    self.close();
+                    return Err(LineError::LineLost { reason: error.to_string() });
+                }
+            }
+            if Instant::now() >= give_up {
+                return Err(LineError::LineNoisy);
+            }
+        }
+    }
+
+    async fn finish(&mut self) {
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            self.accept(job);
+        }
+        let give_up = Instant::now() + FAREWELL;
+        let waiting: Vec<Job> = self.queue.drain().collect();
+        for mut job in waiting {
+            let now = Instant::now();
+            let held = self.overdue.until(job.ask.unit, now);
+            if job.ask.lane == Lane::Control && now < give_up && held.is_none() {
+                job.ask.deadline = job.ask.deadline.min(give_up);
+                self.serve(job).await;
+            } else {
+                let _ = job.answer.send(Err(LineError::LoadStopping));
+            }
+        }
+    }
+}
+
+/// Reads from a stream that is there.
+async fn read(stream: &mut Option<Box<dyn ByteStream>>, chunk: &mut [u8]) -> std::io::Result<usize> {
+    match stream {
+        Some(stream) => stream.read(chunk).await,
+        None => std::future::pending().await,
+    }
+}
+
+enum Exchange<'a> {
+    Rtu(rtu::Exchange<'a>),
+    Tcp(mbap::Exchange<'a>),
+}
+
+impl Exchange<'_> {
+    fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        match self {
+            Self::Rtu(exchange) => exchange.receive(now, bytes),
+            Self::Tcp(exchange) => exchange.receive(bytes),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        match self {
+            Self::Rtu(exchange) => exchange.deadline(),
+            Self::Tcp(exchange) => exchange.deadline(),
+        }
+    }
+
+    fn outcome(&mut self, now: Instant) -> Option<Outcome> {
+        match self {
+            Self::Rtu(exchange) => exchange.wake(now),
+            Self::Tcp(exchange) => exchange.outcome(now),
+        }
+    }
+}
+
+/// Growing pauses between attempts to open a line.
+#[derive(Debug)]
+struct Reconnect {
+    failures: u32,
+    retry: Option<(Instant, String)>,
+    /// Spreads the attempts of many lines that lost the same switch at the same moment.
+    jitter: u32,
+}
+
+impl Reconnect {
+    fn new(name: &str) -> Self {
+        let jitter = name.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) % 25;
+        Self { failures: 0, retry: None, jitter }
+    }
+
+    /// Why the line is not tried at `now`.
+    fn refusal(&self, now: Instant) -> Option<String> {
+        let (retry, reason) = self.retry.as_ref()?;
+        (now < *retry).then(|| reason.clone())
+    }
+
+    fn failed(&mut self, now: Instant, reason: &str) -> Duration {
+        let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(7)).min(PAUSE_MAX);
+        self.failures = self.failures.saturating_add(1);
+        let percent = 100_u32.saturating_sub((self.jitter.wrapping_add(self.failures.wrapping_mul(7))) % 25);
+        let pause = pause * percent / 100;
+        self.retry = Some((now + pause, reason.to_owned()));
+        pause
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.retry = None;
+    }
+}
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;
