@@ -17,7 +17,22 @@ const FILES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 3;
 
 /// The shipped profiles: id, file in `profiles/`, text.
-const SHIPPED: &[(&str, &str, &str)] = &[];
+const SHIPPED: &[(&str, &str, &str)] = &[
+    ("abb.b23", "modbus/abb-b23.toml", include_str!("../../../profiles/modbus/abb-b23.toml")),
+    ("eastron.sdm120", "modbus/eastron-sdm120.toml", include_str!("../../../profiles/modbus/eastron-sdm120.toml")),
+    ("eastron.sdm230", "modbus/eastron-sdm230.toml", include_str!("../../../profiles/modbus/eastron-sdm230.toml")),
+    ("eastron.sdm630", "modbus/eastron-sdm630.toml", include_str!("../../../profiles/modbus/eastron-sdm630.toml")),
+    (
+        "eastron.single-phase",
+        "modbus/eastron-single-phase.toml",
+        include_str!("../../../profiles/modbus/eastron-single-phase.toml"),
+    ),
+    (
+        "waveshare.relay-8ch",
+        "modbus/waveshare-relay-8ch.toml",
+        include_str!("../../../profiles/modbus/waveshare-relay-8ch.toml"),
+    ),
+];
 
 /// Why there is no profile of a name.
 #[derive(Debug, thiserror::Error)]
@@ -173,3 +188,7 @@ fn id_of(text: &SourceText) -> Result<String, Vec<ConfigError>> {
     }
     Document::parse(text)?.check::<Text>().map(|text| text.profile.id)
 }
+
+#[cfg(test)]
+#[path = "library_tests.rs"]
+mod tests;

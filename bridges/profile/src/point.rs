@@ -383,8 +383,15 @@ impl Builder<'_, '_> {
                 _ if matches!(encoding, Encoding::Bit | Encoding::Text(_) | Encoding::Raw(_)) => {
                     self.refuse(&key, "makes no sense for this type");
                 }
+                RawSentinel::Word(RawSentinelWord::Max) => match greatest(encoding) {
+                    Some(bits) => list.push(Sentinel::Bits(bits)),
+                    None => self.refuse(&key, "`max` is for integers"),
+                },
                 RawSentinel::Word(_) if !encoding.is_float() => {
-                    self.refuse(&key, "is for floating-point numbers; integers have a raw pattern such as 0xFFFF");
+                    self.refuse(
+                        &key,
+                        "is for floating-point numbers; integers have `max` or a raw pattern such as 0x8000",
+                    );
                 }
                 RawSentinel::Word(RawSentinelWord::Inf) => list.push(Sentinel::Infinite),
                 RawSentinel::Word(RawSentinelWord::Nan) => list.push(Sentinel::NotANumber),
@@ -680,6 +687,16 @@ fn unsigned_bits(encoding: Encoding) -> Option<u16> {
         Encoding::U32 => Some(32),
         Encoding::U64 => Some(64),
         _ => None,
+    }
+}
+
+/// Raw bits of the greatest number of an integer type.
+fn greatest(encoding: Encoding) -> Option<u64> {
+    match encoding {
+        Encoding::S16 => Some(0x7FFF),
+        Encoding::S32 => Some(0x7FFF_FFFF),
+        Encoding::S64 => Some(0x7FFF_FFFF_FFFF_FFFF),
+        _ => unsigned_bits(encoding).map(|bits| u64::MAX >> (64 - bits)),
     }
 }
 

@@ -344,7 +344,8 @@ pub(crate) struct RawPoint {
     /// Bits that are fields of their own: `{ 0 = "Filter", 3 = { name = "Overheat", qos = "error" } }`.
     #[serde(default)]
     pub(crate) flags: BTreeMap<String, RawFlag>,
-    /// Raw patterns that mean "not available": numbers, `"nan"`, `"inf"`.
+    /// Raw patterns that mean "not available": numbers, `"max"` (the greatest number of the integer type), `"nan"`,
+    /// `"inf"`.
     #[serde(default)]
     pub(crate) missing: Vec<RawSentinel>,
     /// Smallest and largest plausible value; anything else is an error of the device.
@@ -446,6 +447,7 @@ pub(crate) enum RawSentinel {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RawSentinelWord {
     Inf,
+    Max,
     Nan,
 }
 
