@@ -249,7 +249,7 @@ impl Framer {
 
     fn in_start_tag(&mut self, byte: u8, slash: bool) -> Result<Step, StreamError> {
         self.place = match byte {
-            b'>' => return Ok(self.start_tag_end(slash)),
+            b'>' => return self.start_tag_end(slash),
             b'<' => return Err(malformed("< in a tag.")),
             b'\'' | b'"' => Place::Quoted(byte),
             _ => Place::StartTag { slash: byte == b'/' },
@@ -257,20 +257,24 @@ impl Framer {
         Ok(Step::Nothing)
     }
 
-    fn start_tag_end(&mut self, empty: bool) -> Step {
+    fn start_tag_end(&mut self, empty: bool) -> Result<Step, StreamError> {
         if !self.is_open() {
             self.place = Place::Between;
-            return Step::HeaderEnd { empty };
+            return Ok(Step::HeaderEnd { empty });
         }
         if empty && self.depth == 0 {
             self.place = Place::Between;
-            return Step::ElementEnd;
+            return Ok(Step::ElementEnd);
+        }
+        if self.depth == 0 && self.is_header_again() {
+            // Else it would be an element without end, and everything after it would be swallowed (CVE-2018-10847).
+            return Err(StreamError::new(StreamCondition::BadFormat).with_text("A second stream header."));
         }
         self.place = Place::Content;
         if !empty {
             self.depth = self.depth.saturating_add(1);
         }
-        Step::Nothing
+        Ok(Step::Nothing)
     }
 
     fn end_tag(&mut self) -> Result<Step, StreamError> {
@@ -350,6 +354,14 @@ impl Framer {
     /// The unfinished construct as far as it was looked at.
     fn current(&self) -> &[u8] {
         self.buffer.get(self.start..self.next).unwrap_or_default()
+    }
+
+    /// Whether the start tag at hand has the name of the stream element itself.
+    fn is_header_again(&self) -> bool {
+        let Stage::Open(name) = &self.stage else { return false };
+        let tag = self.current().get(1..).unwrap_or_default();
+        let rest = tag.strip_prefix(name.as_bytes());
+        rest.is_some_and(|rest| rest.first().is_none_or(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')))
     }
 
     /// The name in the stream header as written, prefix included. Not UTF-8 yet checked; the filter does that.

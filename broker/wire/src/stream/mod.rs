@@ -14,6 +14,8 @@
 mod client;
 mod server;
 mod talk;
+#[cfg(test)]
+mod testing;
 
 use std::time::Duration;
 

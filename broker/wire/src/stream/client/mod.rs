@@ -264,7 +264,7 @@ impl ClientStream {
             }
         };
         let Negotiation { common, step } = &mut *negotiation;
-        let step = std::mem::replace(step, Step::Handshake);
+        let step = std::mem::replace(step, Step::Header(After::Tls));
         match next(step, common, &mut self.talk) {
             Ok(Step::Ready(ready)) => {
                 self.deadline = None;

@@ -1,0 +1,182 @@
+//! A server's machine with a small world behind it, for scripts: one account, an answering store, an obedient TLS layer.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::{Output, Secured, ServerSettings, ServerStream, Why};
+use crate::jid::{BareJid, DomainPart};
+use crate::ns;
+use crate::sasl::{
+    ChannelBindings, Credentials, ITERATIONS, Mechanism, Policy, SALT_BYTES, ScramHash, ServerSecret, StoredKeys,
+};
+use crate::secret::Secret;
+use crate::seed::Seed;
+use crate::stanza::{Stanza, StanzaCondition, StanzaError};
+use crate::xml::{Element, Limits};
+
+/// A stream header as clients send it.
+pub(crate) const HEADER: &str = "<?xml version='1.0'?><stream:stream to='site.example' version='1.0' xml:lang='en' \
+                                 xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+
+/// PLAIN for anna with the password `pencil`.
+pub(crate) const LOGIN: &str =
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFubmEAcGVuY2ls</auth>";
+
+/// Bind of the resource `phone`.
+pub(crate) const BIND: &str =
+    "<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>phone</resource></bind></iq>";
+
+pub(crate) fn password() -> Secret<String> {
+    Secret::new("pencil".into())
+}
+
+pub(crate) fn settings() -> ServerSettings {
+    ServerSettings {
+        domain: DomainPart::parse("site.example").expect("a domain"),
+        policy: Policy { scram_sha1: true, plain: true, external: true, secret: ServerSecret::new([5; 32]) },
+        features: vec![Element::new(ns::ROSTER_VERSIONING, "ver")],
+        limits: Limits::CLIENT,
+    }
+}
+
+/// Key derivation is slow in tests, so it is done once.
+fn keys(hash: ScramHash) -> StoredKeys {
+    static KEYS: OnceLock<[StoredKeys; 2]> = OnceLock::new();
+    let make = |hash| StoredKeys::derive(hash, &password(), &[3; SALT_BYTES], ITERATIONS).expect("usable");
+    let [sha1, sha256] = KEYS.get_or_init(|| [make(ScramHash::Sha1), make(ScramHash::Sha256)]);
+    match hash {
+        ScramHash::Sha1 => sha1.clone(),
+        ScramHash::Sha256 => sha256.clone(),
+    }
+}
+
+pub(crate) fn secured() -> Secured {
+    let bindings = ChannelBindings { tls_exporter: Some([9; 32]), tls_server_end_point: Some(vec![8; 32]) };
+    Secured { bindings, proven: Vec::new() }
+}
+
+/// What a script sees.
+pub(crate) struct World {
+    pub(crate) stream: ServerStream,
+    pub(crate) now: Instant,
+    /// All that was written, as text.
+    pub(crate) said: String,
+    pub(crate) stanzas: Vec<Stanza>,
+    pub(crate) closed: Option<Why>,
+    /// The next resource is taken.
+    pub(crate) conflict: bool,
+    /// Give no answers: the questions are left to the script.
+    pub(crate) silent: bool,
+    pub(crate) asked: Vec<Output>,
+    /// What the TLS layer will know.
+    pub(crate) secured: Secured,
+    /// How the client logged in.
+    pub(crate) mechanism: Option<Mechanism>,
+}
+
+impl World {
+    pub(crate) fn plain() -> World {
+        World::with(|settings, seed, now| ServerStream::new(settings, seed, now))
+    }
+
+    pub(crate) fn tls() -> World {
+        World::with(|settings, seed, now| ServerStream::direct_tls(settings, seed, secured(), now))
+    }
+
+    pub(crate) fn with(start: impl FnOnce(Arc<ServerSettings>, Seed, Instant) -> ServerStream) -> World {
+        let now = Instant::now();
+        World {
+            stream: start(Arc::new(settings()), Seed::new([6; 32]), now),
+            now,
+            said: String::new(),
+            stanzas: Vec::new(),
+            closed: None,
+            conflict: false,
+            silent: false,
+            asked: Vec::new(),
+            secured: secured(),
+            mechanism: None,
+        }
+    }
+
+    /// A session of `anna@site.example/phone`.
+    pub(crate) fn ready() -> World {
+        let mut world = World::tls();
+        world.hears(HEADER);
+        world.hears(LOGIN);
+        world.hears(HEADER);
+        world.hears(BIND);
+        assert_eq!(world.stream.jid().map(|jid| jid.as_str()), Some("anna@site.example/phone"), "{}", world.said);
+        world.said.clear();
+        world
+    }
+
+    /// Feeds a text; gives what was said in answer.
+    pub(crate) fn hears(&mut self, text: &str) -> String {
+        self.said.clear();
+        self.stream.receive(text.as_bytes());
+        self.pump();
+        self.said.clone()
+    }
+
+    /// Time passes.
+    pub(crate) fn waits(&mut self, time: Duration) -> String {
+        self.said.clear();
+        self.now += time;
+        self.stream.wake(self.now);
+        self.pump();
+        self.said.clone()
+    }
+
+    pub(crate) fn pump(&mut self) {
+        while let Some(output) = self.stream.output(self.now) {
+            self.obey(output);
+        }
+    }
+
+    fn obey(&mut self, output: Output) {
+        assert!(self.closed.is_none(), "something follows the end: {output:?}");
+        match output {
+            Output::Write(bytes) => self.said.push_str(std::str::from_utf8(&bytes).expect("text")),
+            Output::Stanza(stanza) => self.stanzas.push(stanza),
+            Output::Close(why) => self.closed = Some(why),
+            question if self.silent => self.asked.push(question),
+            question => self.answers(question),
+        }
+    }
+
+    /// Answers a question as a store, a TLS layer and a core would.
+    pub(crate) fn answers(&mut self, question: Output) {
+        match question {
+            Output::Write(_) | Output::Stanza(_) | Output::Close(_) => panic!("no question: {question:?}"),
+            Output::StartTls => self.stream.secured(self.secured.clone(), self.now),
+            Output::Lookup { account, hash } => {
+                let known = account.as_str() == "anna@site.example";
+                self.stream.credentials(known.then(|| Credentials { keys: keys(hash), disabled: false }), self.now);
+            }
+            Output::CheckPassword(check) => self.stream.password_checked(check.run(), self.now),
+            Output::Authorise(account) => self.stream.authorised(account == bare("anna@site.example"), self.now),
+            Output::Bind { account, resource, mechanism } => {
+                self.mechanism = Some(mechanism);
+                let answer = if std::mem::take(&mut self.conflict) {
+                    Err(StanzaError::new(StanzaCondition::Conflict))
+                } else {
+                    Ok(account.with_resource(&resource))
+                };
+                self.stream.bound(answer, self.now);
+            }
+        }
+    }
+
+    /// The condition of the stream error that ended it.
+    pub(crate) fn fault(&self) -> &'static str {
+        match &self.closed {
+            Some(Why::Fault(error)) => error.condition().name(),
+            other => panic!("ended otherwise: {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn bare(text: &str) -> BareJid {
+    BareJid::parse(text).expect("an address")
+}
