@@ -13,6 +13,7 @@
 //! - `getrandom`: salts come from the operating system.
 
 mod error;
+mod port;
 mod service;
 mod sql;
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Account {
 }
 
 impl Accounts {
-    /// The accounts in this store. Run [`crate::MIGRATIONS`] before.
+    /// The accounts in this store. Run [`crate::MIGRATIONS`] and [`torg_core::MIGRATIONS`] before.
     pub fn new(engine: Arc<dyn Engine>, domain: DomainPart, clock: Arc<dyn Clock>) -> Accounts {
         Accounts { engine, domain, clock, scram_sha1: false }
     }
@@ -109,12 +109,18 @@ impl Accounts {
         self.change(account, Batch::new().guard(1, sql::DISABLE, args)).await
     }
 
-    /// Removes an account and its keys.
+    /// Removes an account, its keys, and what the broker keeps for it: whoever gets the name later must not inherit its
+    /// contacts or messages.
     ///
     /// # Errors
     /// There is no such account.
     pub async fn remove(&self, account: &BareJid) -> Result<(), AccountError> {
         let name = Value::from(account.as_str());
+        if self.engine.query(sql::STATE, vec![name.clone()]).await?.is_empty() {
+            return Err(AccountError::UserUnknown(account.clone()));
+        }
+        // First what hangs on it: cut off in between, the account is still there and can be removed again.
+        torg_core::forget_account(&*self.engine, account).await?;
         self.change(account, Batch::new().guard(1, sql::DELETE, [name.clone()]).run(sql::DELETE_KEYS, [name])).await
     }
 

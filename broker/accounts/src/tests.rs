@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use torg_store::testing::{Fault, Flaky};
-use torg_store::{Engine, Sqlite, migrate};
+use torg_store::{Batch, Engine, Sqlite, migrate};
 use torg_thing::{ManualClock, Timestamp};
 use torg_wire::jid::{BareJid, DomainPart};
 use torg_wire::sasl::{CREDENTIAL_BYTES_MAX, ITERATIONS, PrepError, ScramHash};
@@ -25,6 +25,7 @@ fn anna() -> BareJid {
 
 async fn on(engine: Arc<dyn Engine>) -> Accounts {
     migrate(&*engine, &[MIGRATIONS]).await.expect("migrated");
+    migrate(&*engine, torg_core::MIGRATIONS).await.expect("migrated");
     let clock = Arc::new(ManualClock::new(Timestamp::from_micros(5_000_000)));
     Accounts::new(engine, DomainPart::parse("site.example").expect("a domain"), clock)
 }
@@ -120,6 +121,28 @@ async fn a_removed_account_is_gone_and_its_name_is_free() {
     assert!(accounts.list().await.expect("read").is_empty());
     accounts.create(&anna(), password("crayon")).await.expect("created again");
     assert!(!knows(&accounts, ScramHash::Sha256, "pencil").await);
+}
+
+#[tokio::test]
+async fn a_removed_account_leaves_no_roster_to_whoever_gets_its_name() {
+    let engine = Arc::new(Sqlite::in_memory().expect("memory"));
+    let accounts = on(engine.clone()).await;
+    accounts.create(&anna(), password("pencil")).await.expect("created");
+    let contact = "INSERT INTO roster_item (owner, contact, groups, state, approved, listed, changed)
+        VALUES ('anna@site.example', 'bob@site.example', '', 0, 0, 1, 1)";
+    engine.write(Batch::new().run(contact, [])).await.expect("written");
+    accounts.remove(&anna()).await.expect("removed");
+    assert!(engine.query("SELECT contact FROM roster_item", vec![]).await.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn the_broker_asks_through_its_port() {
+    let accounts = accounts().await;
+    accounts.create(&anna(), password("pencil")).await.expect("created");
+    let port: &dyn torg_core::Credentials = &accounts;
+    assert!(port.exists(&anna()).await.expect("read"));
+    assert!(port.lookup(&anna(), ScramHash::Sha256).await.expect("read").is_some());
+    assert!(port.lookup(&anna(), ScramHash::Sha1).await.expect("read").is_none());
 }
 
 #[tokio::test]
