@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::{Value, json};
 
 use crate::{
-    plant::{FRIEND, METER, Plant, RELAY, SOURCE, STRANGER, quantities},
+    plant::{FRIEND, METER, Plant, RELAY, SOURCE, STRANGER, fields},
     support::{
         child::Child,
         peer, repository,
@@ -91,7 +91,7 @@ fn reads_and_controls(client: Foreign) {
     let plant = Plant::start();
     let dialect = client.2;
     let space = |interface: &str| format!("urn:{dialect}:iot:{interface}:1.0");
-    let relay = "Relay 3";
+    let relay = "Digital Output 3";
     let steps = [
         json!({"do": "subscribe"}),
         json!({"do": "disco"}),
@@ -125,9 +125,7 @@ fn reads_and_controls(client: Foreign) {
 
     assert_eq!(meter["errors"], json!([]), "{meter}");
     assert!(meter["answered"].as_str().unwrap_or_default().starts_with(&format!("{{{}}}", space("sd"))), "{meter}");
-    let expected: BTreeMap<_, _> =
-        plant.meter.iter().map(|(name, field)| (name.clone(), (field.value.clone(), field.unit.clone()))).collect();
-    assert_eq!(quantities(meter), expected);
+    assert_eq!(fields(meter), plant.expected());
 
     let state = |readout: &Value| -> Value {
         let fields = readout["fields"].as_array().unwrap_or_else(|| panic!("no fields: {readout}"));
@@ -171,7 +169,8 @@ fn refuses_a_stranger(client: Foreign) {
         step["to"] = json!(full);
         step
     };
-    let steps = [to(read(METER)), to(read("no-such-node")), to(switch("Relay 1", true)), to(json!({"do": "nodes"}))];
+    let steps =
+        [to(read(METER)), to(read("no-such-node")), to(switch("Digital Output 1", true)), to(json!({"do": "nodes"}))];
     for (step, result) in steps.iter().zip(client.run(&plant.site, STRANGER, &steps)) {
         assert_eq!(result["error"], "forbidden", "{step}");
     }
@@ -195,6 +194,6 @@ fn a_value_that_mbpoll_writes_is_in_the_next_readout_to_the_last_decimal() {
     for value in ["231.4", "0.3", "1234.5"] {
         plant.measure("Voltage L1", value);
         let results = client.run(&plant.site, FRIEND, &[json!({"do": "subscribe"}), read(METER)]);
-        assert_eq!(quantities(&results[1])["Voltage L1"], (value.to_owned(), "V".to_owned()));
+        assert_eq!(fields(&results[1])["Voltage L1"], ("q".to_owned(), value.to_owned(), "V".to_owned()));
     }
 }

@@ -33,17 +33,17 @@ fn node_read_shows_every_field_exactly() {
     for (name, expected) in &plant.meter {
         let found = field(meter, name);
         assert_eq!(found["value"], expected.value, "{name}");
-        assert_eq!(found["unit"], expected.unit, "{name}");
+        assert_eq!(found["unit"].as_str().unwrap_or_default(), expected.unit, "{name}");
     }
 }
 
 #[test]
 fn node_set_switches_a_relay() {
     let plant = Plant::start();
-    plant.site.start_node(FRIEND, &["set", RELAY, "Relay 8=true"]).succeed();
+    plant.site.start_node(FRIEND, &["set", RELAY, "Digital Output 8=true"]).succeed();
     assert!(plant.coil(7), "the relay itself");
-    let answer = plant.site.node(FRIEND, &["read", RELAY, "--field", "Relay 8"]);
-    assert_eq!(field(node(&answer, RELAY), "Relay 8")["value"], true);
+    let answer = plant.site.node(FRIEND, &["read", RELAY, "--field", "Digital Output 8"]);
+    assert_eq!(field(node(&answer, RELAY), "Digital Output 8")["value"], true);
 }
 
 #[test]

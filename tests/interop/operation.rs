@@ -26,7 +26,7 @@ fn relay() -> Devices {
 fn line(name: &str, devices: &Devices, node: &str) -> String {
     format!(
         "[[bridge.line]]\nname = \"{name}\"\ntcp = \"{}\"\n\
-         [[bridge.line.device]]\nnode = \"{node}\"\nunit = 1\nprofile = \"waveshare.relay8\"\n",
+         [[bridge.line.device]]\nnode = \"{node}\"\nunit = 1\nprofile = \"waveshare.relay-8ch\"\n",
         devices.address()
     )
 }
