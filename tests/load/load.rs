@@ -3,8 +3,8 @@
 //! Every server gets the same clients, the same certificate authority, SCRAM-SHA-256 with the same number of
 //! iterations, and direct TLS. CPU and memory are the server process's own, read from `/proc`, so the loader that
 //! shares the cores with it does not count; rates do suffer from the loader, alike for each server. Loopback only.
-//! It does not judge: the targets stand beside the figures. `prosody`, `torg` or `sizes` as an argument measures only
-//! that.
+//! It does not judge: the targets stand beside the figures. `prosody`, `torg`, `modbus` or `sizes` as an
+//! argument measures only that.
 
 #![expect(
     clippy::expect_used,
@@ -18,6 +18,7 @@
 mod appliance;
 mod client;
 mod measure;
+mod modbus;
 mod server;
 #[allow(dead_code, reason = "each binary uses its own part of it")]
 #[path = "../support/mod.rs"]
@@ -78,6 +79,9 @@ fn main() -> Result<()> {
     }
     if !figures.is_empty() {
         print_table(&figures);
+    }
+    if wanted("modbus") {
+        print_rates(&runtime.block_on(modbus::rates())?);
     }
     if wanted("sizes") {
         print_sizes(&appliance::sizes()?);
@@ -174,6 +178,19 @@ fn print_table(figures: &[Figures]) {
     row("memory per idle TLS session, KiB", "<= 20", &|f| f.session_bytes / 1024.0);
     row("logins /s (TLS 1.3, SCRAM-SHA-256)", "", &|f| f.logins);
     row("  server CPU per login, us", "", &|f| micros(f.login_cpu));
+}
+
+fn print_rates(rates: &modbus::Rates) {
+    println!(
+        "\n{:<44} {:>9}{:>14}{:>14}{:>14}",
+        "Modbus TCP, one connection", "target", "Torg", "tokio-modbus", "libmodbus"
+    );
+    println!(
+        "{:<44} {:>9}{:>14.0}{:>14.0}{:>14.0}",
+        "requests of 125 registers /s", "", rates.torg, rates.tokio_modbus, rates.libmodbus
+    );
+    let ratio = rates.torg / rates.tokio_modbus;
+    println!("{:<44} {:>9}{ratio:>14.2}", "  Torg's part of bare tokio-modbus", ">= 0.6");
 }
 
 fn print_sizes(sizes: &appliance::Sizes) {
