@@ -9,17 +9,28 @@ use crate::session::Session;
 
 impl Router {
     /// Ends the session: nothing more reaches it, its contacts see it go, what it had not taken is routed anew.
-    /// A second call finds nothing left to do.
+    ///
+    /// It keeps its place in the table until its contacts have been told. Whoever takes the place waits for that here, so that
+    /// nobody sees the old session go after the new one has come. A second call does no harm.
     pub(crate) async fn end_session(&self, session: &Arc<Session>) {
-        self.0.sessions.remove(session);
-        let left = session.queue.close();
-        self.0.mesh.advertise(&session.jid, false).await;
+        session.ended.get_or_init(|| self.say_goodbye(session)).await;
+        self.reroute_all(session).await;
+    }
+
+    async fn say_goodbye(&self, session: &Arc<Session>) {
+        session.queue.refuse();
         let unavailable = Stanza::presence(PresenceType::Unavailable).with_from(&session.jid);
         if let Err(error) = self.broadcast_unavailable(session, unavailable).await {
             tracing::error!(%error, session = %session.jid, "The end of a session could not be announced.");
         }
+        self.0.mesh.advertise(&session.jid, false).await;
+        self.0.sessions.remove(session);
+    }
+
+    /// What the session has not taken, or has given back unwritten.
+    async fn reroute_all(&self, session: &Arc<Session>) {
         let mut was_draining = false;
-        for parcel in left {
+        for parcel in session.queue.close() {
             if parcel.receipt.is_some() {
                 was_draining = true; // still in the table
                 continue;

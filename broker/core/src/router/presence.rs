@@ -145,7 +145,7 @@ impl Router {
                 Err(error) => failed = Some(error),
             }
             self.broadcast(session, &stanza, &told);
-            // The sender hears its own word too, although it is no longer among the available.
+            // The sender hears its own word too, although it is no longer among the available. (If it has ended, nobody does.)
             Letter::new(stanza.clone().with_to(&session.account)).give(session);
         }
         for to in directed {

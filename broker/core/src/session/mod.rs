@@ -8,6 +8,7 @@ mod table;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::OnceCell;
 use torg_wire::jid::{BareJid, FullJid, Jid};
 use torg_wire::stanza::Stanza;
 
@@ -28,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) queue: Queue,
     /// Whether stanzas are wanted as bytes too.
     pub(crate) on_the_wire: bool,
+    /// Set once its end has been announced.
+    pub(crate) ended: OnceCell<()>,
     state: Mutex<State>,
 }
 
@@ -54,6 +57,7 @@ impl Session {
             proof,
             queue: Queue::default(),
             on_the_wire,
+            ended: OnceCell::new(),
             state: Mutex::new(State {
                 presence: None,
                 priority: 0,

@@ -118,6 +118,11 @@ impl Queue {
         self.lock().ending.clone()
     }
 
+    /// Nothing more is taken from now on.
+    pub(crate) fn refuse(&self) {
+        self.lock().gone = true;
+    }
+
     /// The session has ended: nothing more is taken, and what was left is answered.
     pub(crate) fn close(&self) -> VecDeque<Parcel> {
         let mut inner = self.lock();

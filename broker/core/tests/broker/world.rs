@@ -1,0 +1,120 @@
+//! A whole broker in memory: pipes for a network, a clock that stands, accounts whose password is `secret`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use async_trait::async_trait;
+use torg_core::limits::Limits;
+use torg_core::tls::{Authority, ClientTls, Loaded, SelfNames, ServerTls, Trust};
+use torg_core::{Broker, Credentials, CredentialsUnavailable, PipeConnector, pipe};
+use torg_store::{Engine, Sqlite};
+use torg_thing::{Clock, ManualClock, SystemClock};
+use torg_wire::jid::BareJid;
+use torg_wire::sasl::{self, ITERATIONS, SALT_BYTES, ScramHash, StoredKeys};
+use torg_wire::secret::Secret;
+
+use crate::client::Client;
+
+pub(crate) const DOMAIN: &str = "site.example";
+pub(crate) const PASSWORD: &str = "secret";
+
+/// One broker and the way to it.
+pub(crate) struct World {
+    pub(crate) broker: Broker,
+    pub(crate) starttls: PipeConnector,
+    pub(crate) direct: PipeConnector,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) store: Arc<dyn Engine>,
+}
+
+impl World {
+    pub(crate) async fn new() -> World {
+        World::with(Arc::new(Sqlite::in_memory().unwrap()), Limits::default()).await
+    }
+
+    pub(crate) async fn with_store(store: Arc<dyn Engine>) -> World {
+        World::with(store, Limits::default()).await
+    }
+
+    pub(crate) async fn with(store: Arc<dyn Engine>, limits: Limits) -> World {
+        let accounts = Arc::new(Accounts::default());
+        for name in ["anna", "bob", "carla", "admin"] {
+            accounts.add(name);
+        }
+        let clock = ManualClock::new("2026-03-01T10:15:00Z".parse().unwrap());
+        let tls = Arc::new(ServerTls::new(&certificate().0).unwrap());
+        let domain = BareJid::parse(DOMAIN).unwrap();
+        let broker = Broker::builder(domain, Arc::clone(&store), accounts.clone(), Arc::new(clock), tls)
+            .admins([jid("admin@site.example")])
+            .limits(limits)
+            .start()
+            .await
+            .unwrap();
+        let (starttls, listener) = pipe();
+        broker.listen_c2s(listener);
+        let (direct, listener) = pipe();
+        broker.listen_c2s_tls(listener);
+        World { broker, starttls, direct, accounts, store }
+    }
+
+    /// Logs in over direct TLS.
+    pub(crate) async fn client(&self, address: &str) -> Client {
+        Client::login(self, address).await.unwrap()
+    }
+}
+
+pub(crate) fn jid(text: &str) -> BareJid {
+    BareJid::parse(text).unwrap()
+}
+
+/// The certificate of all brokers of this test run, and who trusts it. Made once: keys cost time.
+pub(crate) fn certificate() -> &'static (Loaded, ClientTls) {
+    static MADE: OnceLock<(Loaded, ClientTls)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemClock.now();
+        let made = Authority::new(folder.path()).certificate(DOMAIN, SelfNames::DomainOnly, now).unwrap();
+        let loaded = made.files.load(DOMAIN, now).unwrap();
+        (loaded, ClientTls::new(&Trust::File(made.authority)).unwrap())
+    })
+}
+
+/// Accounts in memory.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    known: Mutex<HashMap<BareJid, StoredKeys>>,
+}
+
+impl Accounts {
+    pub(crate) fn add(&self, name: &str) {
+        self.known.lock().unwrap().insert(jid(&format!("{name}@{DOMAIN}")), keys());
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.known.lock().unwrap().remove(&jid(&format!("{name}@{DOMAIN}")));
+    }
+}
+
+/// All accounts share one password and its keys, which take long to derive.
+fn keys() -> StoredKeys {
+    static KEYS: OnceLock<StoredKeys> = OnceLock::new();
+    let password = Secret::new(PASSWORD.to_owned());
+    KEYS.get_or_init(|| StoredKeys::derive(ScramHash::Sha256, &password, &[7; SALT_BYTES], ITERATIONS).unwrap()).clone()
+}
+
+#[async_trait]
+impl Credentials for Accounts {
+    async fn exists(&self, account: &BareJid) -> Result<bool, CredentialsUnavailable> {
+        Ok(self.known.lock().unwrap().contains_key(account))
+    }
+
+    async fn lookup(
+        &self,
+        account: &BareJid,
+        hash: ScramHash,
+    ) -> Result<Option<sasl::Credentials>, CredentialsUnavailable> {
+        let known = self.known.lock().unwrap();
+        let keys = known.get(account).filter(|keys| keys.hash() == hash).cloned();
+        Ok(keys.map(|keys| sasl::Credentials { keys, disabled: false }))
+    }
+}
