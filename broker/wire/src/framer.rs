@@ -67,8 +67,8 @@ enum Place {
     Content,
     /// Just after `<`.
     Opened,
-    /// Inside a start tag; `slash` if the byte before was a `/`.
-    StartTag { slash: bool },
+    /// Inside a start tag.
+    StartTag,
     /// Inside an attribute value.
     Quoted(u8),
     /// Inside an end tag.
@@ -223,10 +223,10 @@ impl Framer {
             (Place::Opened, b'?') => return Err(restricted("Processing instruction.")),
             (Place::Opened, _) => {
                 self.count_element()?;
-                return self.in_start_tag(byte, false);
+                return self.in_start_tag(byte);
             }
-            (Place::StartTag { slash }, _) => return self.in_start_tag(byte, slash),
-            (Place::Quoted(quote), _) if byte == quote => Place::StartTag { slash: false },
+            (Place::StartTag, _) => return self.in_start_tag(byte),
+            (Place::Quoted(quote), _) if byte == quote => Place::StartTag,
             (Place::Quoted(quote), _) => Place::Quoted(quote),
             (Place::EndTag, b'>') => return self.end_tag(),
             (Place::EndTag, b'<') => return Err(malformed("< in a tag.")),
@@ -247,12 +247,15 @@ impl Framer {
         Ok(Step::Nothing)
     }
 
-    fn in_start_tag(&mut self, byte: u8, slash: bool) -> Result<Step, StreamError> {
+    fn in_start_tag(&mut self, byte: u8) -> Result<Step, StreamError> {
         self.place = match byte {
-            b'>' => return self.start_tag_end(slash),
+            b'>' => {
+                let before = self.next.checked_sub(1).and_then(|at| self.buffer.get(at));
+                return self.start_tag_end(before == Some(&b'/'));
+            }
             b'<' => return Err(malformed("< in a tag.")),
             b'\'' | b'"' => Place::Quoted(byte),
-            _ => Place::StartTag { slash: byte == b'/' },
+            _ => Place::StartTag,
         };
         Ok(Step::Nothing)
     }
@@ -397,18 +400,19 @@ impl Framer {
         }
     }
 
-    /// Jumps over bytes that change nothing, which are most: text and attribute values.
+    /// Jumps over bytes that change nothing, which are most.
     fn skip_plain(&mut self) {
-        let wanted = match self.place {
-            Place::Content => b'<',
-            Place::Quoted(quote) => quote,
-            _ => return,
-        };
         // Never past the first byte that would be one too many.
         let end = self.start.saturating_add(self.limits.bytes).min(self.buffer.len());
-        if let Some(ahead) = self.buffer.get(self.next..end) {
-            self.next = self.next.saturating_add(memchr::memchr(wanted, ahead).unwrap_or(ahead.len()));
-        }
+        let Some(ahead) = self.buffer.get(self.next..end) else { return };
+        let skipped = match self.place {
+            Place::Content => memchr::memchr(b'<', ahead),
+            Place::Quoted(quote) => ahead.iter().position(|b| *b == quote),
+            Place::StartTag => ahead.iter().position(|b| matches!(b, b'>' | b'<' | b'\'' | b'"')),
+            Place::EndTag => ahead.iter().position(|b| matches!(b, b'>' | b'<')),
+            _ => Some(0),
+        };
+        self.next = self.next.saturating_add(skipped.unwrap_or(ahead.len()));
     }
 
     /// Forgets taken bytes; gives the memory back if nothing is left.

@@ -6,7 +6,7 @@ use crate::framer::{Frame, Framer};
 use crate::ns;
 use crate::stream_error::{StreamCondition, StreamError};
 use crate::xml::{
-    Bindings, Element, Limits, Namespace, Sink, checked_text, parse_element, parse_open_tag, write_attribute,
+    Declarations, Element, Limits, Namespace, Sink, checked_text, parse_element, parse_open_tag, write_attribute,
 };
 
 /// What a peer said.
@@ -25,13 +25,13 @@ pub enum StreamEvent {
 pub struct StreamReader {
     framer: Framer,
     /// Declarations of the stream header, in force for every element.
-    scope: Bindings,
+    scope: Declarations,
 }
 
 impl StreamReader {
     /// A reader for a new stream.
     pub const fn new(limits: Limits) -> Self {
-        StreamReader { framer: Framer::new(limits), scope: Bindings::new() }
+        StreamReader { framer: Framer::new(limits), scope: Declarations::new() }
     }
 
     /// Other limits from the next byte on: after authentication.
@@ -72,13 +72,13 @@ impl StreamReader {
     /// Expects a new stream header, as after TLS or SASL negotiation (RFC 6120 §4.3.3). Waiting bytes stay.
     pub fn restart(&mut self) {
         self.framer.restart();
-        self.scope = Bindings::new();
+        self.scope = Declarations::new();
     }
 }
 
-fn read_header(bytes: &[u8], limits: &Limits) -> Result<(StreamHeader, Bindings), StreamError> {
+fn read_header(bytes: &[u8], limits: &Limits) -> Result<(StreamHeader, Declarations), StreamError> {
     let (element, scope) = parse_open_tag(checked_text(bytes)?, limits)?;
-    let content = scope.resolve(None)?;
+    let content = scope.default_namespace();
     if element.namespace() != ns::STREAMS || ![ns::CLIENT, ns::SERVER, ns::COMPONENT].contains(&content.as_str()) {
         return Err(StreamError::new(StreamCondition::InvalidNamespace));
     }

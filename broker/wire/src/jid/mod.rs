@@ -90,6 +90,9 @@ impl Jid {
     /// # Errors
     /// The first part that is empty, too long or forbidden.
     pub fn parse(text: &str) -> Result<Self, JidError> {
+        if let Some(jid) = Self::parse_prepared(text) {
+            return Ok(jid);
+        }
         let (bare, resource) = match text.split_once('/') {
             Some((bare, resource)) => (bare, Some(ResourcePart::parse(resource)?)),
             None => (text, None),
@@ -99,6 +102,22 @@ impl Jid {
             None => (None, bare),
         };
         Ok(Self::from_parts(local.as_ref(), &DomainPart::parse(domain)?, resource.as_ref()))
+    }
+
+    /// The short way for what is already prepared and plain ASCII, as nearly every address on the wire is.
+    fn parse_prepared(text: &str) -> Option<Self> {
+        let domain_end = text.bytes().position(|b| b == b'/').unwrap_or(text.len());
+        let bare = text.get(..domain_end)?;
+        let (local, domain) = match bare.bytes().position(|b| b == b'@') {
+            Some(at) => (Some(bare.get(..at)?), bare.get(at.saturating_add(1)..)?),
+            None => (None, bare),
+        };
+        let resource = text.get(domain_end.saturating_add(1)..);
+        let prepared = local.is_none_or(parts::is_plain_local)
+            && domain::is_plain_domain(domain)
+            && resource.is_none_or(parts::is_plain_resource);
+        let local = offset(local.unwrap_or_default().len());
+        prepared.then(|| Jid { text: text.into(), local, domain_end: offset(domain_end) })
     }
 
     /// Puts prepared parts together.

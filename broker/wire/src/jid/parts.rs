@@ -32,7 +32,7 @@ impl LocalPart {
     /// # Errors
     /// Empty, too long, forbidden.
     pub fn parse(text: &str) -> Result<Self, JidError> {
-        let prepared = if text.bytes().all(is_plain_local) {
+        let prepared = if is_plain_local(text) {
             Cow::Borrowed(text)
         } else {
             stable(text, Part::Local, |t| stringprep::nodeprep(t).ok())?
@@ -87,7 +87,7 @@ impl ResourcePart {
     /// # Errors
     /// Empty, too long, forbidden.
     pub fn parse(text: &str) -> Result<Self, JidError> {
-        let prepared = if text.bytes().all(is_plain_resource) {
+        let prepared = if is_plain_resource(text) {
             Cow::Borrowed(text)
         } else {
             stable(text, Part::Resource, |t| stringprep::resourceprep(t).ok())?
@@ -113,13 +113,19 @@ impl ResourcePart {
     }
 }
 
-/// Characters that both profiles leave as they are. Anything else takes the long way.
-fn is_plain_local(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'=' | b'%' | b'$' | b'!' | b'#')
+/// A local part that both profiles leave as it is. Anything else takes the long way.
+pub(super) fn is_plain_local(text: &str) -> bool {
+    let plain = |b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'=' | b'%' | b'$' | b'!' | b'#');
+    fits(text) && text.bytes().all(plain)
 }
 
-fn is_plain_resource(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~')
+/// A resource that both profiles leave as it is.
+pub(super) fn is_plain_resource(text: &str) -> bool {
+    fits(text) && text.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
+pub(super) fn fits(text: &str) -> bool {
+    (1..=PART_BYTES_MAX).contains(&text.len())
 }
 
 /// Applies a profile and insists that its output is its own preparation, so that an address read back stays the same.

@@ -16,7 +16,7 @@ pub use kind::{IqType, MessageType, PresenceType, StanzaKind};
 use crate::jid::{Jid, JidError};
 use crate::ns;
 use crate::stream_error::{StreamCondition, StreamError};
-use crate::xml::{Attribute, Element, Namespace, Scope, Sink};
+use crate::xml::{Attribute, Element, Namespace, Scope, Sink, write_attribute, write_attributes, write_element};
 
 /// One iq, message or presence. In memory its own elements are in `jabber:client`, whatever stream it came from.
 #[derive(Clone, PartialEq, Eq)]
@@ -306,7 +306,36 @@ impl Stanza {
 
     /// Writes the stanza for a place where `scope` is in force; see [`Element::write_to`].
     pub fn write_to(&self, out: &mut impl Sink, scope: &Scope<'_>) {
-        self.to_element().write_to(out, scope);
+        let (name, content) = (self.kind.name(), scope.content_namespace());
+        out.put("<");
+        out.put(name);
+        if content != scope.default_namespace() {
+            write_attribute(out, "xmlns", content);
+        }
+        let own = [
+            ("type", self.kind.type_name()),
+            ("id", self.id()),
+            ("from", self.from.as_ref().map(Jid::as_str)),
+            ("to", self.to.as_ref().map(Jid::as_str)),
+            ("xml:lang", self.lang()),
+        ];
+        for (name, value) in own {
+            if let Some(value) = value {
+                write_attribute(out, name, value);
+            }
+        }
+        write_attributes(out, &self.other, scope);
+        if self.children.is_empty() {
+            out.put("/>");
+            return;
+        }
+        out.put(">");
+        for child in &self.children {
+            write_element(out, child, scope, content, true);
+        }
+        out.put("</");
+        out.put(name);
+        out.put(">");
     }
 
     /// The stanza as bytes, ready for a stream.
@@ -363,12 +392,14 @@ impl std::error::Error for StanzaFault {}
 
 impl fmt::Debug for Stanza {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.to_element(), f)
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl fmt::Display for Stanza {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.to_element(), f)
+        let mut text = String::new();
+        self.write_to(&mut text, &Scope::DOCUMENT);
+        f.write_str(&text)
     }
 }

@@ -3,7 +3,6 @@
 
 use compact_str::CompactString;
 
-use super::chars;
 use super::parse::malformed;
 use super::refs::push_reference;
 use crate::stream_error::StreamError;
@@ -19,27 +18,31 @@ impl<'a> RawAttributes<'a> {
     }
 
     fn take(&mut self) -> Result<Option<(&'a str, &'a str)>, StreamError> {
-        let trimmed = self.rest.trim_start_matches(chars::is_space);
+        // The text is known to be XML characters, among which ASCII and XML mean the same by white space.
+        let trimmed = self.rest.trim_ascii_start();
         if trimmed.is_empty() {
             return Ok(None);
         }
         if trimmed.len() == self.rest.len() {
             return Err(malformed("No white space before an attribute."));
         }
-        let (name, rest) = trimmed.split_once('=').ok_or_else(|| malformed("Attribute without a value."))?;
-        let rest = rest.trim_start_matches(chars::is_space);
-        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'));
+        let (name, rest) = split_once(trimmed, |b| b == b'=').ok_or_else(|| malformed("Attribute without a value."))?;
+        let rest = rest.trim_ascii_start();
+        let quote = rest.bytes().next().filter(|b| matches!(b, b'\'' | b'"'));
         let quote = quote.ok_or_else(|| malformed("Attribute value without quotes."))?;
         let (value, rest) = rest
-            .strip_prefix(quote)
-            .and_then(|rest| rest.split_once(quote))
+            .get(1..)
+            .and_then(|rest| split_once(rest, |b| b == quote))
             .ok_or_else(|| malformed("Attribute value not closed."))?;
-        if value.contains('<') {
-            return Err(malformed("< in an attribute value."));
-        }
         self.rest = rest;
-        Ok(Some((name.trim_end_matches(chars::is_space), value)))
+        Ok(Some((name.trim_ascii_end(), value)))
     }
+}
+
+/// Splits around the first such byte, which must be ASCII.
+fn split_once(text: &str, is_wanted: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
+    let at = text.bytes().position(is_wanted)?;
+    Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }
 
 impl<'a> Iterator for RawAttributes<'a> {
@@ -52,19 +55,25 @@ impl<'a> Iterator for RawAttributes<'a> {
 
 /// The value with references resolved and each literal white space (a line end counts as one) turned into a space.
 pub(crate) fn normalised_value(raw: &str) -> Result<CompactString, StreamError> {
-    let special = |c: char| matches!(c, '&' | '\t' | '\n' | '\r');
+    let special = |b: &u8| matches!(b, b'&' | b'\t' | b'\n' | b'\r' | b'<');
     let mut value = CompactString::default();
     let mut rest = raw;
-    while let Some((plain, tail)) = rest.find(special).and_then(|at| rest.split_at_checked(at)) {
+    while let Some((plain, tail)) = rest.as_bytes().iter().position(special).map(|at| rest.split_at(at)) {
         value.push_str(plain);
         rest = if let Some(tail) = tail.strip_prefix('&') {
-            let (reference, tail) = tail.split_once(';').ok_or_else(|| malformed("Reference not closed."))?;
+            let (reference, tail) =
+                split_once(tail, |b| b == b';').ok_or_else(|| malformed("Reference not closed."))?;
             push_reference(&mut value, reference)?;
             tail
+        } else if tail.starts_with('<') {
+            return Err(malformed("< in an attribute value."));
         } else {
             value.push(' ');
-            tail.strip_prefix("\r\n").or_else(|| tail.strip_prefix(special)).unwrap_or_default()
+            tail.strip_prefix("\r\n").or_else(|| tail.get(1..)).unwrap_or_default()
         };
+    }
+    if value.is_empty() {
+        return Ok(CompactString::new(rest));
     }
     value.push_str(rest);
     Ok(value)

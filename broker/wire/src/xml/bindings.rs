@@ -8,22 +8,49 @@ use super::{Namespace, chars};
 use crate::ns;
 use crate::stream_error::{StreamCondition, StreamError};
 
-/// A stack of declarations; the innermost one of a prefix counts. The empty prefix is the default namespace.
+/// Declarations in document order. The empty prefix is the default namespace.
 #[derive(Clone, Debug)]
-pub(crate) struct Bindings(Vec<(CompactString, Namespace)>);
+pub(crate) struct Declarations(Vec<(CompactString, Namespace)>);
 
-impl Bindings {
+impl Declarations {
     pub(crate) const fn new() -> Self {
-        Bindings(Vec::new())
+        Declarations(Vec::new())
     }
 
+    fn find(&self, prefix: &str) -> Option<&Namespace> {
+        self.0.iter().rev().find(|(known, _)| known == prefix).map(|(_, namespace)| namespace)
+    }
+
+    /// The namespace of unprefixed elements.
+    pub(crate) fn default_namespace(&self) -> Namespace {
+        self.find("").cloned().unwrap_or(Namespace::NONE)
+    }
+}
+
+/// Those of the stream header, and on top of them those of the open elements; the innermost one of a prefix counts.
+pub(crate) struct Bindings<'a> {
+    stream: &'a Declarations,
+    own: Declarations,
+}
+
+impl<'a> Bindings<'a> {
+    pub(crate) const fn new(stream: &'a Declarations) -> Self {
+        Bindings { stream, own: Declarations::new() }
+    }
+
+    /// How many declarations the open elements made: what to [truncate](Self::truncate) to when one closes.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.own.0.len()
     }
 
     /// Forgets the declarations of closed elements.
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
+        self.own.0.truncate(len);
+    }
+
+    /// The declarations of the open elements, for the stream header to leave in force.
+    pub(crate) fn into_own(self) -> Declarations {
+        self.own
     }
 
     /// Adds one declaration after checking it against the reserved prefixes and names.
@@ -47,21 +74,21 @@ impl Bindings {
         if !prefix.is_empty() && (namespace.is_empty() || !chars::is_ncname(prefix)) {
             return Err(malformed("Not a namespace declaration."));
         }
-        if self.0.iter().skip(outer).any(|(known, _)| known == prefix) {
+        if self.own.0.iter().skip(outer).any(|(known, _)| known == prefix) {
             return Err(malformed("Attribute given twice."));
         }
-        if self.0.len() >= limit {
+        if self.own.0.len().saturating_add(self.stream.0.len()) >= limit {
             return Err(exceeded("Too many namespace declarations."));
         }
-        self.0.push((CompactString::new(prefix), Namespace::intern(namespace)));
+        self.own.0.push((CompactString::new(prefix), Namespace::intern(namespace)));
         Ok(())
     }
 
     /// The namespace of an element with this prefix, or of a prefixed attribute.
     pub(crate) fn resolve(&self, prefix: Option<&str>) -> Result<Namespace, StreamError> {
         let wanted = prefix.unwrap_or_default();
-        match self.0.iter().rev().find(|(known, _)| known == wanted) {
-            Some((_, namespace)) => Ok(namespace.clone()),
+        match self.own.find(wanted).or_else(|| self.stream.find(wanted)) {
+            Some(namespace) => Ok(namespace.clone()),
             None => match prefix {
                 None => Ok(Namespace::NONE),
                 Some("xml") => Ok(Namespace::from_static(ns::XML)),

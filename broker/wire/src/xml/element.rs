@@ -118,7 +118,7 @@ impl Element {
         self.attr_ns(ns::XML, "lang")
     }
 
-    /// All attributes, in the order they were written.
+    /// All attributes. Their order means nothing in XML.
     pub fn attributes(&self) -> &[Attribute] {
         &self.attributes
     }
@@ -172,6 +172,12 @@ impl Element {
     pub fn with_lang(mut self, lang: impl AsRef<str>) -> Self {
         self.set_attr_ns(ns::XML, "lang", lang);
         self
+    }
+
+    /// Room for so many attributes, within reason: the number is a guess about foreign bytes.
+    pub(crate) fn reserve_attributes(&mut self, count: usize) {
+        const RESERVED_MAX: usize = 8;
+        self.attributes.reserve_exact(count.min(RESERVED_MAX));
     }
 
     /// The parser's setter: name and value already checked, uniqueness already proven.
@@ -253,7 +259,15 @@ impl Element {
 
     /// Appends a child element.
     pub fn push(&mut self, child: Element) {
-        self.content.push(Content::Element(child));
+        self.push_content(Content::Element(child));
+    }
+
+    /// Most elements have one child or one text; room for more is made when more come.
+    fn push_content(&mut self, content: Content) {
+        if self.content.is_empty() {
+            self.content.reserve_exact(1);
+        }
+        self.content.push(content);
     }
 
     /// Appends text; it joins a text that stands last. What XML cannot carry becomes U+FFFD.
@@ -268,7 +282,7 @@ impl Element {
         }
         match self.content.last_mut() {
             Some(Content::Text(last)) => last.push_str(text),
-            _ => self.content.push(Content::Text(CompactString::new(text))),
+            _ => self.push_content(Content::Text(CompactString::new(text))),
         }
     }
 

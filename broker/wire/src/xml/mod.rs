@@ -12,7 +12,7 @@ mod parse;
 mod refs;
 mod write;
 
-pub(crate) use bindings::Bindings;
+pub(crate) use bindings::Declarations;
 pub(crate) use chars::sanitised;
 pub(crate) use declaration::check_declaration;
 pub use element::{Attribute, Content, Element};
@@ -20,5 +20,5 @@ pub use limits::Limits;
 pub use namespace::Namespace;
 pub use parse::parse_document;
 pub(crate) use parse::{checked_text, exceeded, malformed, parse_element, parse_open_tag, restricted};
-pub(crate) use write::write_attribute;
 pub use write::{Scope, Sink};
+pub(crate) use write::{write_attribute, write_attributes, write_element};

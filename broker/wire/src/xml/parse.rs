@@ -12,10 +12,11 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use super::attributes::{RawAttributes, normalised_value};
-use super::bindings::Bindings;
+use super::bindings::{Bindings, Declarations};
 use super::element::Attribute;
 use super::refs::push_reference;
 use super::{Element, Limits, Namespace, chars};
+use crate::ns;
 use crate::stream_error::{StreamCondition, StreamError};
 
 /// Parses exactly one element, with nothing around it but white space.
@@ -24,7 +25,7 @@ use crate::stream_error::{StreamCondition, StreamError};
 /// The stream error a peer would get for sending it.
 pub fn parse_document(bytes: impl AsRef<[u8]>, limits: &Limits) -> Result<Element, StreamError> {
     let text = checked_text(bytes.as_ref())?;
-    parse_element(text.trim_matches(chars::is_space), &Bindings::new(), limits)
+    parse_element(text.trim_ascii(), &Declarations::new(), limits)
 }
 
 /// The bytes as text, if they are UTF-8 and every character is allowed in XML.
@@ -35,24 +36,25 @@ pub(crate) fn checked_text(bytes: &[u8]) -> Result<&str, StreamError> {
 }
 
 /// Parses one element that starts at the first byte and ends at the last, with the stream's bindings in scope.
-pub(crate) fn parse_element(text: &str, scope: &Bindings, limits: &Limits) -> Result<Element, StreamError> {
+pub(crate) fn parse_element(text: &str, scope: &Declarations, limits: &Limits) -> Result<Element, StreamError> {
     if text.len() > limits.bytes {
         return Err(exceeded("Too many bytes in one element."));
     }
-    Tree::new(scope.clone(), *limits).build(text)
+    Tree::new(scope, *limits).build(text)
 }
 
 /// Parses a start tag that is not closed yet: the stream header. Returns the element and the bindings it leaves in force.
-pub(crate) fn parse_open_tag(text: &str, limits: &Limits) -> Result<(Element, Bindings), StreamError> {
+pub(crate) fn parse_open_tag(text: &str, limits: &Limits) -> Result<(Element, Declarations), StreamError> {
     if text.len() > limits.bytes {
         return Err(exceeded("Too many bytes in the stream header."));
     }
     let mut reader = strict_reader(text);
-    let mut tree = Tree::new(Bindings::new(), *limits);
+    let nothing = Declarations::new();
+    let mut tree = Tree::new(&nothing, *limits);
     match reader.read_event() {
         Ok(Event::Start(tag) | Event::Empty(tag)) if usize::try_from(reader.buffer_position()) == Ok(text.len()) => {
             let element = tree.start(&tag)?;
-            Ok((element, tree.bindings))
+            Ok((element, tree.bindings.into_own()))
         }
         _ => Err(malformed("Not a stream header.")),
     }
@@ -68,8 +70,8 @@ fn strict_reader(text: &str) -> Reader<&[u8]> {
 }
 
 /// Elements that were opened and not yet closed, innermost last.
-struct Tree {
-    bindings: Bindings,
+struct Tree<'a> {
+    bindings: Bindings<'a>,
     open: Vec<Open>,
     limits: Limits,
     elements: usize,
@@ -85,8 +87,9 @@ struct Open {
     outer: usize,
 }
 
-impl Tree {
-    fn new(bindings: Bindings, limits: Limits) -> Self {
+impl<'a> Tree<'a> {
+    fn new(stream: &'a Declarations, limits: Limits) -> Self {
+        let bindings = Bindings::new(stream);
         Tree { bindings, open: Vec::new(), limits, elements: 0, declared_bytes: 0, root: None }
     }
 
@@ -146,45 +149,42 @@ impl Tree {
         if self.open.len() >= self.limits.depth {
             return Err(exceeded("Elements nested too deeply."));
         }
-        let raw = tag.attributes_raw();
-        let outer = self.bindings.len();
-        for attribute in RawAttributes::new(raw) {
-            let (name, value) = attribute?;
-            if let Some(prefix) = declared_prefix(name) {
-                let namespace = normalised_value(value)?;
-                self.bindings.declare(outer, prefix, &namespace, self.limits.bindings)?;
-            }
-        }
         let name = tag.name();
         let (prefix, local) = split_name(name.as_ref())?;
+        let mut element = Element::from_parts(Namespace::NONE, CompactString::new(local));
+        self.attributes(&mut element, tag.attributes_raw())?;
         let namespace = self.bindings.resolve(prefix)?;
         self.count_declaration(&namespace)?;
-        let mut element = Element::from_parts(namespace, CompactString::new(local));
-        self.attributes(&mut element, raw)?;
+        element.set_namespace(namespace);
         Ok(element)
     }
 
+    /// Reads declarations and attributes in one pass; prefixes can be resolved when all declarations are known.
     fn attributes(&mut self, element: &mut Element, raw: &str) -> Result<(), StreamError> {
+        let outer = self.bindings.len();
+        let mut prefixed: Vec<(&str, &str, &str)> = Vec::new();
+        element.reserve_attributes(raw.bytes().filter(|b| *b == b'=').count());
         for attribute in RawAttributes::new(raw) {
             let (name, value) = attribute?;
-            if declared_prefix(name).is_some() {
+            if let Some(prefix) = declared_prefix(name) {
+                self.bindings.declare(outer, prefix, &normalised_value(value)?, self.limits.bindings)?;
                 continue;
             }
-            if element.attributes().len() >= self.limits.attributes {
+            if element.attributes().len().saturating_add(prefixed.len()) >= self.limits.attributes {
                 return Err(exceeded("Too many attributes."));
             }
-            let (prefix, local) = split_name(name)?;
-            let namespace = match prefix {
-                None => Namespace::NONE,
-                Some(_) => self.bindings.resolve(prefix)?,
-            };
-            if element.attr_ns(namespace.as_str(), local).is_some() {
-                return Err(malformed("Attribute given twice."));
+            match split_name(name)? {
+                (None, local) => push_attribute(element, Namespace::NONE, local, value)?,
+                (Some("xml"), local) => push_attribute(element, Namespace::from_static(ns::XML), local, value)?,
+                (Some(prefix), local) => prefixed.push((prefix, local, value)),
             }
-            self.declared_bytes = self.declared_bytes.saturating_add(namespace.as_str().len());
-            element.push_attribute(Attribute::from_parsed(namespace, local, normalised_value(value)?));
         }
-        self.check_declared_bytes()
+        for (prefix, local, value) in prefixed {
+            let namespace = self.bindings.resolve(Some(prefix))?;
+            self.declared_bytes = self.declared_bytes.saturating_add(namespace.as_str().len());
+            push_attribute(element, namespace, local, value)?;
+        }
+        Ok(())
     }
 
     /// Counts the declaration our serialiser will write for an element whose namespace is not its parent's.
@@ -205,7 +205,7 @@ impl Tree {
 
     fn end(&mut self, name: &str) -> Result<(), StreamError> {
         match self.open.pop() {
-            Some(open) if open.written == name.trim_end_matches(chars::is_space) => {
+            Some(open) if open.written == name.trim_ascii_end() => {
                 self.close(open.element, open.outer);
                 Ok(())
             }
@@ -223,6 +223,10 @@ impl Tree {
 
     fn text(&mut self, text: &str) -> Result<(), StreamError> {
         let innermost = self.innermost()?;
+        if !text.contains('\r') {
+            innermost.push_checked_text(text);
+            return Ok(());
+        }
         // Line ends are one line feed (XML 1.0 §2.11).
         let mut pieces = text.split("\r\n").flat_map(|piece| piece.split('\r'));
         if let Some(first) = pieces.next() {
@@ -241,6 +245,14 @@ impl Tree {
             None => Err(malformed("Text outside the element.")),
         }
     }
+}
+
+fn push_attribute(element: &mut Element, namespace: Namespace, local: &str, raw: &str) -> Result<(), StreamError> {
+    if element.attr_ns(namespace.as_str(), local).is_some() {
+        return Err(malformed("Attribute given twice."));
+    }
+    element.push_attribute(Attribute::from_parsed(namespace, local, normalised_value(raw)?));
+    Ok(())
 }
 
 /// The prefix a `xmlns` attribute declares; the empty one is the default namespace.

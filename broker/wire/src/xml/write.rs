@@ -7,7 +7,7 @@
 
 use bytes::BytesMut;
 
-use super::{Content, Element};
+use super::{Attribute, Content, Element};
 use crate::ns;
 
 /// Something text can be appended to.
@@ -66,6 +66,11 @@ impl<'a> Scope<'a> {
         self.default
     }
 
+    /// The namespace of stanzas here.
+    pub(crate) const fn content_namespace(&self) -> &'a str {
+        self.content
+    }
+
     /// Declared prefixes with their namespaces.
     pub const fn prefixes(&self) -> &'a [(&'a str, &'a str)] {
         self.prefixes
@@ -93,7 +98,8 @@ impl Element {
     }
 }
 
-fn write_element(out: &mut impl Sink, element: &Element, scope: &Scope<'_>, default: &str, stanza: bool) {
+/// Writes an element where `default` is the default namespace; `stanza` if only the content namespace lies around it.
+pub(crate) fn write_element(out: &mut impl Sink, element: &Element, scope: &Scope<'_>, default: &str, stanza: bool) {
     let own = element.namespace().as_str();
     let stanza = stanza && own == ns::CLIENT;
     let namespace = if stanza { scope.content } else { own };
@@ -111,7 +117,7 @@ fn write_element(out: &mut impl Sink, element: &Element, scope: &Scope<'_>, defa
         }
         _ => default,
     };
-    write_attributes(out, element, scope);
+    write_attributes(out, element.attributes(), scope);
     if element.content().is_empty() {
         out.put("/>");
         return;
@@ -129,9 +135,9 @@ fn write_element(out: &mut impl Sink, element: &Element, scope: &Scope<'_>, defa
 }
 
 /// Prefixes for attributes are declared on the element that uses them: `n0`, `n1`, in order of appearance.
-fn write_attributes(out: &mut impl Sink, element: &Element, scope: &Scope<'_>) {
+pub(crate) fn write_attributes(out: &mut impl Sink, attributes: &[Attribute], scope: &Scope<'_>) {
     let mut local: Vec<&str> = Vec::new();
-    for attribute in element.attributes() {
+    for attribute in attributes {
         let namespace = attribute.namespace().as_str();
         out.put(" ");
         match namespace {
