@@ -182,6 +182,31 @@ impl Encoding {
         }
     }
 
+    /// Name in profiles.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bcd16 => "bcd16",
+            Self::Bcd32 => "bcd32",
+            Self::Bit => "bit",
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Raw(_) => "raw",
+            Self::S16 => "s16",
+            Self::S32 => "s32",
+            Self::S64 => "s64",
+            Self::S8High => "s8hi",
+            Self::S8Low => "s8lo",
+            Self::Text(_) => "string",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::U8High => "u8hi",
+            Self::U8Low => "u8lo",
+        }
+    }
+
     /// Whether it is a floating-point number.
     #[must_use]
     pub fn is_float(self) -> bool {
@@ -194,6 +219,20 @@ impl Encoding {
 pub struct BitSlice {
     pub(crate) shift: u8,
     pub(crate) width: u8,
+}
+
+impl BitSlice {
+    /// First bit, from the least significant one.
+    #[must_use]
+    pub fn shift(self) -> u8 {
+        self.shift
+    }
+
+    /// How many bits, 1 to 64.
+    #[must_use]
+    pub fn width(self) -> u8 {
+        self.width
+    }
 }
 
 /// Names for the values of a point.
@@ -365,6 +404,12 @@ impl Point {
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// The bits of the registers it takes; `None` for all of them.
+    #[must_use]
+    pub fn slice(&self) -> Option<BitSlice> {
+        self.slice
     }
 
     /// Order of its words and bytes.

@@ -313,3 +313,7 @@ fn text(words: &[u16], order: Order) -> Result<Arc<str>, DecodeError> {
     let text = text.trim_end();
     if text.chars().any(char::is_control) { Err(DecodeError::DeviceText) } else { Ok(text.into()) }
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 mod check;
 mod checked;
 mod decode;
+mod doc;
 mod encode;
 mod identify;
 mod interfaces;
@@ -23,6 +24,7 @@ pub use checked::{
     Shape, SourceNote, Table, Timing, Unlock, Version, WRITE_REGISTERS_MAX, Write, WriteFunction,
 };
 pub use decode::{DecodeError, Raw, Reading};
+pub use doc::document;
 pub use encode::{EncodeError, Payload, WriteRequest};
 pub use identify::{Evidence, Identify, Refusal};
 pub use library::{Library, LibraryError, Shadow};

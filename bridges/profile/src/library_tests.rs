@@ -89,3 +89,60 @@ fn an_unknown_id_gets_a_suggestion() {
     let error = Library::shipped().load("eastron.sdm360").unwrap_err();
     assert_eq!(error.to_string(), "no profile \"eastron.sdm360\"; did you mean `eastron.sdm630`?");
 }
+
+#[test]
+fn a_folder_of_the_site_shadows_what_is_shipped_and_says_so() {
+    let site = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let relay = Library::shipped().source("waveshare.relay-8ch").unwrap().text().replace("Eight relays", "Our relays");
+    std::fs::create_dir(site.path().join("modbus")).unwrap();
+    std::fs::write(site.path().join("modbus/ours.toml"), &relay).unwrap();
+    std::fs::write(other.path().join("theirs.toml"), relay.replace("Our relays", "Their relays")).unwrap();
+    std::fs::write(site.path().join("README.md"), "no profile").unwrap();
+
+    let library = Library::with_folders(&[site.path().to_owned(), other.path().to_owned()]).unwrap();
+
+    assert_eq!(library.load("waveshare.relay-8ch").unwrap().title("en"), "Our relays");
+    let used: Vec<&str> = library.shadows().iter().map(|shadow| shadow.used.as_str()).collect();
+    assert!(used.iter().any(|used| used.ends_with("ours.toml")), "{used:?}");
+    assert_eq!(library.shadows().len(), 2);
+}
+
+#[test]
+fn two_files_with_one_id_in_one_folder_are_refused() {
+    let site = tempfile::tempdir().unwrap();
+    let text = "[profile]\nid = \"a.b\"\n";
+    std::fs::write(site.path().join("one.toml"), text).unwrap();
+    std::fs::write(site.path().join("two.toml"), text).unwrap();
+    let errors = Library::with_folders(&[site.path().to_owned()]).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].to_string().contains("two.toml: has the id \"a.b\", as "), "{}", errors[0]);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let errors = Library::with_folders(&[PathBuf::from("/nonexistent/profiles")]).unwrap_err();
+    assert!(errors[0].to_string().starts_with("/nonexistent/profiles: cannot be read: "), "{}", errors[0]);
+}
+
+#[test]
+fn a_child_of_the_site_may_extend_a_shipped_profile() {
+    let site = tempfile::tempdir().unwrap();
+    let child = r#"
+[profile]
+id = "acme.meter"
+version = "1.0.0"
+extends = "eastron.single-phase@1"
+remove = ["Current Demand"]
+protocol = "modbus"
+license = "CC0-1.0"
+device = { vendor = "Acme", models = ["M"] }
+sources = { label = "the label on our sample", bench = "our bench" }
+"#;
+    std::fs::write(site.path().join("acme.toml"), child).unwrap();
+    let profile = Library::with_folders(&[site.path().to_owned()]).unwrap().load("acme.meter").unwrap();
+    assert_eq!(profile.ancestors().collect::<Vec<_>>(), ["eastron.single-phase"]);
+    assert!(profile.points().iter().all(|point| point.name().as_str() != "Current Demand"));
+    assert!(run_vectors(&profile).iter().all(|result| result.passed()));
+    assert_eq!(profile.interfaces().len(), 1);
+}

@@ -248,6 +248,9 @@ impl Builder<'_, '_> {
 
     fn slice(&mut self, encoding: Encoding) -> Option<BitSlice> {
         let text = self.raw.bits.as_ref()?;
+        if encoding == Encoding::Bit {
+            return None;
+        }
         let Some(total) = unsigned_bits(encoding) else {
             self.refuse("bits", "needs an unsigned type: `u16`, `u32` or `u64`");
             return None;
