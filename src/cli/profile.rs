@@ -172,36 +172,5 @@ fn document(file: &Path, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         Ok(profile) => profile,
         Err(errors) => return Err(tell(&errors, "profile", terminal)?),
     };
-    let models = profile.models().collect::<Vec<_>>().join(", ");
-    let mut out = |text: String| terminal.line(&text);
-    out(format!("# {} (`{}`)\n", profile.title("en"), profile.id()))?;
-    out(format!("Maker: {}. Models: {models}. Protocol: {}.\n", profile.vendor(), profile.protocol().name()))?;
-    if !profile.interfaces().is_empty() {
-        let interfaces: Vec<String> = profile.interfaces().iter().map(|uri| format!("- `{uri}`")).collect();
-        out(format!("Harmonised interfaces:\n\n{}\n", interfaces.join("\n")))?;
-    }
-    out("## Fields\n".to_owned())?;
-    out("| field | table | address | type | unit | categories | set | note |\n|---|---|---|---|---|---|---|---|".to_owned())?;
-    for point in profile.points() {
-        let categories = point.categories().flags().collect::<Vec<_>>().join(" ");
-        let set = point.write().map(|write| match &write.parameter().range {
-            Some(range) => range.to_string(),
-            None => "yes".to_owned(),
-        });
-        let note = if point.is_unconfirmed() { "confirmed by one source only" } else { "" };
-        out(format!(
-            "| {} | {} | {} | {:?} | {} | {categories} | {} | {note} |",
-            point.name(),
-            point.table().name(),
-            point.address(),
-            point.encoding(),
-            point.unit(),
-            set.unwrap_or_default(),
-        ))?;
-    }
-    out("\n## Sources\n".to_owned())?;
-    for source in profile.sources() {
-        out(format!("- {}: {}", source.key, source.title))?;
-    }
-    Ok(())
+    Ok(write!(terminal.out, "{}", torg_profile::document(&profile))?)
 }

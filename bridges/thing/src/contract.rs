@@ -257,10 +257,10 @@ impl Breaches {
                 self.refused(node, control, wrong, "of another type").await;
             }
             let limits = control.range.as_ref().map(|range| (range.min, range.max));
-            if let (ParameterKind::Double { .. }, Some((_, Some(max)))) = (&control.kind, limits) {
-                if let Ok(above) = max.checked_add(crate::Decimal::from(1)) {
-                    self.refused(node, control, ControlValue::Double(above), "above its range").await;
-                }
+            if let (ParameterKind::Double { .. }, Some((_, Some(max)))) = (&control.kind, limits)
+                && let Ok(above) = max.checked_add(crate::Decimal::from(1))
+            {
+                self.refused(node, control, ControlValue::Double(above), "above its range").await;
             }
         }
         let (out, _reports) = reports();
