@@ -3,4 +3,4 @@
 use torg_thing::BridgeKind;
 
 /// The protocols that `[[bridge]] kind = "..."` can name.
-pub const BRIDGES: &[&BridgeKind] = &[];
+pub const BRIDGES: &[&BridgeKind] = &[&torg_modbus::BRIDGE];

@@ -33,8 +33,6 @@ struct Silence {
     failures: u32,
     began: Instant,
     cost: Duration,
-    /// An answer came after all, though too late: the unit is there.
-    alive: bool,
 }
 
 /// The silent units of one line.
@@ -52,29 +50,24 @@ impl Breakers {
         let suspended = self.silent.values().filter(|silence| silence.failures >= FAILURES_MAX).count();
         let probes = u32::try_from(suspended).unwrap_or(u32::MAX).saturating_mul(SHARE);
         let due = silence.began + silence.cost.saturating_mul(probes);
-        if silence.alive || now >= due {
+        if now >= due {
             return Gate::Probe;
         }
         Gate::Shut { failures: silence.failures, next: due.duration_since(now) }
     }
 
-    /// The unit gave an answer, an exception included. True if it had been suspended.
+    /// The unit gave an answer, an exception or a late one included. True if it had been suspended.
+    ///
+    /// A unit that is late each time is slow, not silent: it costs the line its timeout, once for each answer it gives.
     pub(crate) fn answered(&mut self, unit: u8) -> bool {
         self.silent.remove(&unit).is_some_and(|silence| silence.failures >= FAILURES_MAX)
-    }
-
-    /// An answer of the unit came too late. It is slow, not silent: its next probe is due now.
-    pub(crate) fn late(&mut self, unit: u8) {
-        if let Some(silence) = self.silent.get_mut(&unit) {
-            silence.alive = true;
-        }
     }
 
     /// The unit gave no answer to an attempt that began at `began` and took `cost` of the line's time. True if this
     /// suspends it.
     pub(crate) fn silent(&mut self, unit: u8, began: Instant, cost: Duration) -> bool {
         let failures = self.silent.get(&unit).map_or(0, |silence| silence.failures).saturating_add(1);
-        self.silent.insert(unit, Silence { failures, began, cost, alive: false });
+        self.silent.insert(unit, Silence { failures, began, cost });
         failures == FAILURES_MAX
     }
 }
@@ -114,16 +107,6 @@ mod tests {
         let due = now + COST * SHARE;
         assert!(matches!(breakers.gate(7, due - Duration::from_millis(1)), Gate::Shut { .. }));
         assert_eq!(breakers.gate(7, due), Gate::Probe);
-    }
-
-    #[test]
-    fn a_late_answer_makes_the_next_probe_due() {
-        let now = Instant::now();
-        let mut breakers = silent(7, FAILURES_MAX, now);
-        breakers.late(7);
-        assert_eq!(breakers.gate(7, now), Gate::Probe);
-        breakers.silent(7, now, COST);
-        assert!(matches!(breakers.gate(7, now), Gate::Shut { .. }));
     }
 
     #[test]

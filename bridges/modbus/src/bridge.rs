@@ -85,6 +85,7 @@ impl Bridge for ModbusLine {
         if result.is_ok() {
             info!(line = %self.config.settings.name, nodes = devices.len(), "Line runs.");
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
                 // No task of ours ends before the shutdown but by a panic.
                 _ = tasks.join_next() => result = Err(BridgeError::LineDown("a task of the line failed".to_owned())),

@@ -335,4 +335,4 @@ fn serial_settings(raw: &RawLine, devices: &[DeviceConfig]) -> SerialSettings {
 
 #[cfg(test)]
 #[path = "config_tests.rs"]
-mod tests;
+pub(crate) mod tests;

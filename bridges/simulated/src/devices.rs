@@ -1,7 +1,7 @@
 //! Ready-made devices: two kinds of three-phase meters and a relay board, with readings that vary slowly.
 //!
 //! The readings depend on nothing but the time since the line began, so every run shows the same. The register addresses are
-//! those of the profiles `eastron.sdm630`, `abb.b23` and `waveshare.relay8`; registers between the known ones read as zero.
+//! those of the profiles `eastron.sdm630`, `abb.b23` and `waveshare.relay-8ch`; registers between the known ones read as zero.
 
 use std::time::Duration;
 
@@ -26,9 +26,13 @@ pub fn sdm630() -> Unit {
 pub fn abb_b23() -> Unit {
     let mut unit = Unit::following(Site { scale: abb_banks });
     unit.banks.set_words(Table::Holding, 0x5000, &[0xFFFF; 0x200]);
+    unit.banks.set_words(Table::Holding, 0x5460, &[0xFFFF; 0x40]);
     unit.banks.set_words(Table::Holding, 0x5B00, &[0xFFFF; 0x60]);
     unit.banks.set_words(Table::Holding, 0x8900, &[0; 0x80]);
     unit.banks.set_u32(Table::Holding, 0x8900, 20_450_118);
+    // "2.18.0"
+    unit.banks.set_words(Table::Holding, 0x8908, &[0x322E, 0x3138, 0x2E30]);
+    // "B23 112-100"
     unit.banks.set_words(Table::Holding, 0x8960, &[0x4232, 0x3320, 0x3131, 0x322D, 0x3130, 0x3000]);
     unit
 }
@@ -150,6 +154,15 @@ fn abb_banks(banks: &mut Banks, house: &House) {
     banks.set_u64(Table::Holding, 0x5008, house.import - house.export);
     banks.set_u64(Table::Holding, 0x500C, house.import / 4);
     banks.set_u64(Table::Holding, 0x5010, house.export / 4);
+    banks.set_u64(Table::Holding, 0x5014, house.import / 4 - house.export / 4);
+    banks.set_u64(Table::Holding, 0x5018, house.import * 100 / 96);
+    banks.set_u64(Table::Holding, 0x501C, house.export * 100 / 96);
+    banks.set_u64(Table::Holding, 0x5020, (house.import - house.export) * 100 / 96);
+    for phase in [0_u16, 4, 8] {
+        banks.set_u64(Table::Holding, 0x5460 + phase, house.import / 3);
+        banks.set_u64(Table::Holding, 0x546C + phase, house.export / 3);
+        banks.set_u64(Table::Holding, 0x5478 + phase, (house.import - house.export) / 3);
+    }
     for (n, offset) in [0_usize, 1, 2].into_iter().zip([0_u16, 2, 4]) {
         let of = |values: &[u32; 3]| values.get(n).copied().unwrap_or(0);
         banks.set_u32(Table::Holding, 0x5B00 + offset, of(&house.volts));

@@ -36,4 +36,4 @@ pub use pty::{PtyDevice, PtyPair};
 pub use rack::Rack;
 pub use seed::Seed;
 pub use server::{Server, pty, tcp};
-pub use unit::{Content, Table, Unit};
+pub use unit::{Banks, Content, Table, Unit};

@@ -47,6 +47,11 @@ impl Banks {
         }
     }
 
+    /// Takes registers away: reading them gets exception 2.
+    pub fn forget(&mut self, table: Table, addresses: std::ops::Range<u16>) {
+        self.words.retain(|(of, address), _| *of != table || !addresses.contains(address));
+    }
+
     /// Sets a 32-bit float, high word first, in two registers.
     pub fn set_f32(&mut self, table: Table, address: u16, value: f32) {
         let bits = value.to_be_bytes();

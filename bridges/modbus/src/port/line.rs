@@ -282,13 +282,18 @@ impl Owner {
         for unit in units {
             debug!(line = %self.settings.name, unit, "A late answer was dropped.");
             count(&self.counters.late, 1);
-            self.breakers.late(*unit);
+            self.overdue.arrived(*unit);
+            self.breakers.answered(*unit);
         }
     }
 
     fn close(&mut self) {
         self.stream = None;
         self.input.clear();
+        // What a TCP device still owes goes down with the connection; a serial server may hand it to the next one.
+        if self.settings.frames == Frames::Tcp {
+            self.overdue.forget();
+        }
     }
 
     async fn serve(&mut self, job: Job) {
@@ -341,6 +346,11 @@ impl Owner {
     }
 
     async fn exchange(&mut self, ask: &Ask) -> Result<Answer, LineError> {
+        if self.settings.frames == Frames::Tcp && self.silent_requests >= DEAD_AFTER {
+            debug!(line = %self.settings.name, "Nothing comes over this connection; a new one is made.");
+            self.silent_requests = 0;
+            self.close();
+        }
         self.connected().await?;
         self.settle().await?;
         let timing = Timing { timeout: ask.timeout.unwrap_or(self.settings.timing.timeout), ..self.settings.timing };
@@ -400,11 +410,6 @@ impl Owner {
             warn!(%line, unit, "Device does not answer; it is only probed from now on.");
         } else if !silent && self.breakers.answered(unit) {
             info!(%line, unit, "Device answers again.");
-        }
-        if self.settings.frames == Frames::Tcp && self.silent_requests >= DEAD_AFTER {
-            debug!(%line, "Nothing comes over this connection; a new one is made.");
-            self.silent_requests = 0;
-            self.close();
         }
     }
 

@@ -2,6 +2,12 @@
 //!
 //! Source: Modbus Messaging on TCP/IP V1.0b, 3.1. Pure. The transaction id tells a late reply from the one that is
 //! waited for; a late one is dropped and counted, and the connection stays.
+//!
+//! # Why
+//!
+//! The transaction id makes a late reply harmless, yet a unit that did not answer is not asked again before it did or can not
+//! any more, as on a serial line: a slow gateway would only grow a queue of requests nobody waits for, and whether a
+//! unit is silent or just slow is known only then.
 
 use tokio::time::Instant;
 
@@ -83,7 +89,7 @@ impl<'a> Exchange<'a> {
         let (result, then) = match self.result.take() {
             Some(found) => found,
             None if now < self.deadline => return None,
-            None => (Err(LineError::DeviceSilent { waited: now.duration_since(self.asked) }), Then::Continue),
+            None => (Err(LineError::DeviceSilent { waited: now.duration_since(self.asked) }), Then::Hold),
         };
         Some(Outcome { result, then, late: std::mem::take(&mut self.late), echo: false })
     }

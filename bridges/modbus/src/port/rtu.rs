@@ -77,6 +77,11 @@ impl Overdue {
         self.0.remove(&unit).is_some()
     }
 
+    /// Nothing is owed any more.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
     /// Takes whole frames that came while nothing was asked out of `input`. Returns the units that owed one.
     pub(super) fn stray(&mut self, input: &mut Vec<u8>) -> Vec<u8> {
         let mut owed = Vec::new();

@@ -24,7 +24,14 @@ pub struct Timing {
 impl Timing {
     /// A TCP connection.
     pub fn tcp(timeout: Duration) -> Self {
-        Self { baud: 0, character_bits: 11, timeout, late: timeout * LATE, pause: Duration::ZERO, echo: false }
+        Self {
+            baud: 0,
+            character_bits: 11,
+            timeout,
+            late: timeout * LATE + timeout / 2,
+            pause: Duration::ZERO,
+            echo: false,
+        }
     }
 
     /// A serial line of 11-bit characters, the standard's form.
@@ -52,7 +59,8 @@ impl Timing {
     }
 }
 
-/// A reply may come this many timeouts after its timeout. Beyond that the device is taken to have forgotten the request.
+/// A reply may come this many timeouts (and a half, for the wire and the device's clock) after its timeout. Beyond that the device
+/// is taken to have forgotten the request.
 pub(super) const LATE: u32 = 3;
 /// Serial Line V1.02, 2.5.1.1: fixed value above 19200 baud.
 const GAP_MIN: Duration = Duration::from_micros(1750);
