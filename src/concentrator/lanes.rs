@@ -4,13 +4,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use torg_wire::iot::Interface;
+use torg_wire::iot::{Interface, NS_HARMONIZED, NS_INTEROPERABILITY};
 use torg_wire::jid::Jid;
 use torg_wire::stanza::Stanza;
 use tracing::warn;
 
 use super::shared::{Caller, Shared};
-use super::{readout, refusal};
+use super::{browse, control, discovery, readout, refusal};
 
 /// Lanes; senders are spread over them.
 const LANES: u64 = 16;
@@ -63,7 +63,14 @@ async fn handle(shared: &Arc<Shared>, iq: Stanza) {
     let caller = Caller { account: jid.to_bare(), jid };
     let namespace = payload.namespace().as_str();
     match Interface::of_namespace(namespace).map(|(interface, _)| interface) {
+        Some(Interface::Concentrator) => browse::handle(shared, &iq, &caller, &payload).await,
+        Some(Interface::Control) => control::handle(shared, iq, caller, &payload).await,
+        Some(Interface::Events) => shared.refuse(&iq, refusal::unsupported()).await,
         Some(Interface::SensorData) => readout::handle(shared, iq, caller, &payload).await,
-        _ => shared.refuse(&iq, refusal::unsupported()).await,
+        Some(Interface::Synchronization) => discovery::synchronization(shared, &iq, &payload).await,
+        None if matches!(namespace, NS_HARMONIZED | NS_INTEROPERABILITY) => {
+            browse::interfaces(shared, &iq, &caller, &payload).await;
+        }
+        None => discovery::handle(shared, &iq, &payload).await,
     }
 }

@@ -9,6 +9,9 @@
 //! order while senders do not wait for each other. A lane only looks things up; whatever waits for a device runs in a
 //! task of its own.
 
+mod browse;
+mod control;
+mod discovery;
 mod friends;
 mod lanes;
 mod readout;
@@ -16,6 +19,9 @@ mod refusal;
 mod shared;
 mod tree;
 mod uplink;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,6 +40,7 @@ pub use shared::Config;
 pub use tree::Tree;
 pub use uplink::{Outlet, Uplink, UplinkClosed};
 
+use control::Orders;
 use friends::{Friends, Welcome};
 use lanes::Lanes;
 use readout::Readouts;
@@ -74,6 +81,7 @@ impl Concentrator {
             clock,
             friends,
             readouts: Readouts::new(),
+            orders: Orders::new(),
             outlet: uplink.outlet(),
             // A child: an uplink that ends takes this concentrator down and nothing else.
             shutdown: shutdown.child_token(),
@@ -168,7 +176,7 @@ async fn answered(shared: &Shared, stanza: &Stanza) {
         warn!(error = ?stanza.error(), "The roster is not to be had; nobody counts as a friend.");
     }
     learn(shared, stanza);
-    shared.send(Stanza::presence(PresenceType::Available)).await;
+    shared.send(discovery::presence()).await;
 }
 
 fn learn(shared: &Shared, stanza: &Stanza) {

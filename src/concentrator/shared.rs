@@ -14,6 +14,7 @@ use torg_wire::stanza::{MessageType, Stanza, StanzaError};
 use torg_wire::xml::Element;
 use tracing::debug;
 
+use super::control::Orders;
 use super::friends::Friends;
 use super::readout::Readouts;
 use super::refusal;
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) friends: Friends,
     pub(super) readouts: Readouts,
+    pub(super) orders: Orders,
     pub(super) outlet: Arc<dyn Outlet>,
     /// Cancelled when the concentrator has to stop.
     pub(super) shutdown: CancellationToken,
@@ -86,13 +88,18 @@ impl Shared {
         }
     }
 
+    /// Whether the caller is a friend.
+    pub(super) fn is_friend(&self, caller: &Caller) -> bool {
+        self.friends.is_friend(&caller.account)
+    }
+
     fn facts(&self, caller: &Caller) -> Facts {
-        Facts { friend: self.friends.is_friend(&caller.account) }
+        Facts { friend: self.is_friend(caller) }
     }
 
     /// The answer to a request that cannot be read: only a friend learns what is wrong with it.
     pub(super) fn unreadable(&self, caller: &Caller, problem: &torg_wire::iot::DecodeError) -> StanzaError {
-        if self.facts(caller).friend { refusal::unreadable(problem) } else { refusal::forbidden() }
+        if self.is_friend(caller) { refusal::unreadable(problem) } else { refusal::forbidden() }
     }
 
     /// Sends a stanza. When the uplink has gone there is nobody left to tell; the concentrator is about to end.

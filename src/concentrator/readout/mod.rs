@@ -23,7 +23,8 @@ use registry::Full;
 pub(super) use registry::Readouts;
 #[cfg(test)]
 pub(super) use registry::{OPEN_PER_CALLER_MAX, RUNNING_MAX};
-use run::{Run, Target};
+use run::Run;
+pub(super) use run::Target;
 
 use super::refusal;
 use super::shared::{Caller, Shared};
