@@ -1,6 +1,302 @@
 //! The running appliance: builds its parts in order, spawns them, drains them in reverse.
+//!
+//! Order of the start: lock, store, accounts, certificate, listeners bound, broker, concentrator, bridges, listeners
+//! served. Order of the stop: concentrator (what runs comes to an end), listeners and sessions, bridges, store.
 
+mod accounts;
 pub mod backoff;
 pub mod bridges;
+mod certificates;
+mod concentrator;
+mod error;
 pub mod lock;
 pub mod notify;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use torg_accounts::Accounts;
+use torg_core::Broker;
+pub use torg_core::tls::SelfNames;
+use torg_store::{Engine, Sqlite, migrate};
+use torg_thing::{Clock, NoSniffer, SourceId, SystemClock};
+use torg_wire::jid::DomainPart;
+use torg_wire::sasl::Policy;
+use tracing::{info, warn};
+
+use self::accounts::StoredAccounts;
+use self::bridges::{Applied, Bridges, Environment};
+use self::concentrator::Running;
+pub use self::error::StartError;
+use self::lock::Lock;
+use crate::concentrator::Tree;
+use crate::config::{self, BridgeConfig, Config, Settings};
+use crate::telemetry;
+
+/// Total time from the order to stop to the end (architecture, "Shutdown").
+pub const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Parts of [`STOP_WITHIN`]: the concentrator's running requests, then the sessions; the bridges get the rest, and a
+/// second is left for the store.
+const CONCENTRATOR_WITHIN: Duration = Duration::from_secs(6);
+const SESSIONS_WITHIN: Duration = Duration::from_secs(7);
+const STORE_RESERVE: Duration = Duration::from_secs(1);
+
+/// Where the appliance really listens.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// For STARTTLS.
+    pub c2s: Vec<SocketAddr>,
+    /// For TLS from the first byte.
+    pub c2s_tls: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    /// Each address with the kind of its listener, as configured.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let c2s = self.c2s.iter().map(|address| ("c2s", *address));
+        c2s.chain(self.c2s_tls.iter().map(|address| ("c2s_tls", *address)))
+    }
+}
+
+/// A running appliance.
+pub struct Appliance {
+    settings: Settings,
+    names: SelfNames,
+    clock: Arc<dyn Clock>,
+    addresses: Addresses,
+    authority: Option<PathBuf>,
+    tree: Arc<Tree>,
+    sources: BTreeSet<SourceId>,
+    bridges: Bridges,
+    concentrator: Option<Running>,
+    broker: Broker,
+    store: Arc<dyn Engine>,
+    _lock: Lock,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Reloaded {
+    /// What became of the lines.
+    pub lines: Applied,
+    /// Keys whose change waits for a restart.
+    pub restart_needed: Vec<&'static str>,
+}
+
+/// Opens the store and the accounts of a configuration; also beside a running appliance.
+///
+/// # Errors
+/// The store cannot be opened or is of a newer version.
+pub async fn open_accounts(settings: &Settings) -> Result<(Arc<dyn Engine>, Accounts), StartError> {
+    let store: Arc<dyn Engine> = Arc::new(Sqlite::open(&settings.store)?);
+    let mut tables = vec![torg_accounts::MIGRATIONS];
+    tables.extend_from_slice(torg_core::MIGRATIONS);
+    migrate(&*store, &tables).await?;
+    let domain = DomainPart::parse(settings.broker.domain.as_str()).map_err(torg_core::BrokerError::from)?;
+    let accounts = Accounts::new(Arc::clone(&store), domain, Arc::new(SystemClock));
+    Ok((store, accounts.with_scram_sha1(settings.broker.scram_sha_1)))
+}
+
+impl Appliance {
+    /// Starts everything. When this returns clients can connect and every line has announced its nodes or failed once.
+    ///
+    /// # Errors
+    /// What keeps it from starting; nothing of it is left running.
+    pub async fn start(config: Config, names: SelfNames) -> Result<Self, StartError> {
+        let Config { settings, bridges } = config;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        make_store_directory(&settings.store);
+        let lock = Lock::take(&settings.store)?;
+        let (store, accounts) = open_accounts(&settings).await?;
+        let certificate = certificates::load(&settings, names, Arc::clone(&clock)).await?;
+        let c2s = bind(&settings.broker.c2s).await?;
+        let c2s_tls = bind(&settings.broker.c2s_tls).await?;
+        let addresses = Addresses { c2s: local(&c2s)?, c2s_tls: local(&c2s_tls)? };
+
+        let policy = Policy {
+            scram_sha1: settings.broker.scram_sha_1,
+            plain: settings.broker.plain,
+            external: false,
+            secret: accounts.server_secret().await?,
+        };
+        let tls = Arc::new(torg_core::tls::ServerTls::new(&certificate.loaded)?);
+        let credentials = Arc::new(StoredAccounts(accounts));
+        let domain = settings.broker.domain.clone();
+        let broker = Broker::builder(domain, Arc::clone(&store), credentials, Arc::clone(&clock), tls)
+            .admins(settings.broker.admins.iter().cloned())
+            .policy(policy)
+            .start()
+            .await?;
+
+        let tree = Arc::new(Tree::new(Arc::clone(&clock)));
+        let mut appliance = Self {
+            bridges: Bridges::new(environment(&tree)),
+            concentrator: None,
+            sources: BTreeSet::new(),
+            authority: certificate.authority,
+            settings,
+            names,
+            clock,
+            addresses,
+            tree,
+            broker,
+            store,
+            _lock: lock,
+        };
+        appliance.start_concentrator().await;
+        appliance.apply(bridges).await;
+        c2s.into_iter().for_each(|listener| appliance.broker.listen_c2s(listener));
+        c2s_tls.into_iter().for_each(|listener| appliance.broker.listen_c2s_tls(listener));
+        for (kind, address) in appliance.addresses.each() {
+            info!(kind, %address, "Listening.");
+        }
+        Ok(appliance)
+    }
+
+    async fn start_concentrator(&mut self) {
+        let Some(config) = &self.settings.concentrator else { return };
+        self.broker.publish(config.jid.as_jid(), "Concentrator");
+        self.concentrator =
+            Running::start(&config.jid, config.friends.clone(), self.broker.router(), &self.tree, Arc::clone(&self.clock))
+                .await;
+    }
+
+    /// Makes the bridges those of a configuration, and their names the data sources.
+    async fn apply(&mut self, bridges: Vec<BridgeConfig>) -> Applied {
+        let sources: BTreeSet<SourceId> = bridges.iter().map(|bridge| bridge.name.clone()).collect();
+        for source in &sources {
+            self.tree.add_source(source.clone(), source.as_str());
+        }
+        let applied = self.bridges.apply(bridges).await;
+        for source in self.sources.difference(&sources) {
+            self.tree.remove_source(source);
+        }
+        self.sources = sources;
+        applied
+    }
+
+    /// The addresses that were really bound.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The certificate of the local authority, if it signed ours: clients need this file.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// One line about what runs, for people and the service manager.
+    #[must_use]
+    pub fn status(&self) -> String {
+        let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+        format!("Serving {}: {}, {}.", self.settings.broker.domain, count(self.bridges.len(), "line"), count(self.tree.len(), "node"))
+    }
+
+    /// True as long as every part that must run does.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        !self.bridges.is_broken()
+    }
+
+    /// Takes a new configuration into use: only what changed is touched, sessions are never dropped.
+    ///
+    /// # Errors
+    /// The certificate cannot be used; then everything is as before.
+    pub async fn reload(&mut self, config: Config) -> Result<Reloaded, StartError> {
+        let Config { settings: new, bridges } = config;
+        let restart_needed: Vec<&'static str> =
+            config::needs_restart(&self.settings, &new).iter().map(|needed| needed.key).collect();
+        for key in &restart_needed {
+            warn!(key, "This change takes effect only after a restart.");
+        }
+        let settings = settings_after_reload(&self.settings, new);
+        let certificate = certificates::load(&settings, self.names, Arc::clone(&self.clock)).await?;
+        self.broker.reload_tls(&certificate.loaded)?;
+        self.authority = certificate.authority;
+        telemetry::set_level(settings.log.level);
+        if let (Some(running), Some(config)) = (&self.concentrator, &settings.concentrator)
+            && self.settings.concentrator.as_ref() != Some(config)
+        {
+            running.set_friends(config.friends.clone()).await;
+        }
+        self.settings = settings;
+        let lines = self.apply(bridges).await;
+        Ok(Reloaded { lines, restart_needed })
+    }
+
+    /// Renews the certificate of the local authority when its end is near; call it about once a day.
+    pub async fn renew_certificate(&mut self) {
+        let renewed = certificates::load(&self.settings, self.names, Arc::clone(&self.clock)).await;
+        let replaced = renewed.and_then(|certificate| Ok(self.broker.reload_tls(&certificate.loaded)?));
+        if let Err(error) = replaced {
+            warn!(%error, "The certificate could not be renewed; the old one stays in use.");
+        }
+    }
+
+    /// Ends everything in order within [`STOP_WITHIN`]. False if a part had to be cut off.
+    pub async fn stop(self) -> bool {
+        let Self { concentrator, mut bridges, broker, store, .. } = self;
+        let deadline = Instant::now() + STOP_WITHIN;
+        let mut in_time = true;
+        if let Some(concentrator) = concentrator {
+            in_time &= concentrator.stop(Instant::now() + CONCENTRATOR_WITHIN).await;
+        }
+        in_time &= broker.shutdown(SESSIONS_WITHIN).await;
+        in_time &= bridges.stop(deadline - STORE_RESERVE).await;
+        // The store ends with its last owner; its writer is waited for, which blocks.
+        let closed = tokio::time::timeout_at(deadline, tokio::task::spawn_blocking(move || drop(store))).await;
+        in_time & closed.is_ok()
+    }
+}
+
+/// The new settings, but with the old ones wherever only a restart can change them.
+fn settings_after_reload(old: &Settings, new: Settings) -> Settings {
+    let mut settings = old.clone();
+    settings.broker.tls = new.broker.tls;
+    settings.log.level = new.log.level;
+    if let (Some(ours), Some(theirs)) = (&mut settings.concentrator, new.concentrator) {
+        ours.friends = theirs.friends;
+    }
+    settings
+}
+
+fn environment(tree: &Arc<Tree>) -> Environment {
+    let host = tree.host(SourceId::default(), Arc::new(NoSniffer), CancellationToken::new());
+    Environment { nodes: host.nodes, observations: host.observations, clock: host.clock, sniffer: host.sniffer }
+}
+
+/// The first start on a new machine finds no directory yet. If it cannot be made, the lock says so.
+fn make_store_directory(store: &Path) {
+    if let Some(parent) = store.parent() {
+        let _ = std::fs::create_dir_all(parent);
+    }
+}
+
+async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for &address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.map_err(|error| StartError::ConfigListen { address, error })?);
+    }
+    Ok(listeners)
+}
+
+fn local(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Internal(error.to_string()));
+    listeners.iter().map(address).collect()
+}

@@ -4,10 +4,11 @@
 //! with the admin listener and are not here yet.
 
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// Name of the field with a node's reference.
 pub const NODE: &str = "node";
@@ -98,19 +99,37 @@ pub struct Log {
 /// Environment variable that overrides the level, in the syntax of `tracing` (`torg_modbus=trace,info`).
 pub const LEVEL_VARIABLE: &str = "TORG_LOG";
 
+/// The filter in force, so that a reload can change its level.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
 /// Starts logging to standard error, once per process; later calls change nothing.
 ///
 /// Standard error is taken because standard output carries READY and the results of commands.
 pub fn start(log: Log) {
-    let filter = EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new(log.level.name()));
+    let (filter, handle) = reload::Layer::new(filter(log.level));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
-    // A second start in one process (a demo inside a test) keeps the first.
-    let _ = match log.format {
+    let started = match log.format {
         Format::Full => registry.with(lines).try_init(),
         Format::Journal => registry.with(lines.without_time()).try_init(),
     };
+    // A second start in one process (a demo inside a test) keeps the first.
+    if started.is_ok() {
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Changes the level of the running log. The environment variable, if set, stays in force.
+pub fn set_level(level: Level) {
+    if let Some(handle) = FILTER.get() {
+        // It fails only if logging has ended.
+        let _ = handle.reload(filter(level));
+    }
+}
+
+fn filter(level: Level) -> EnvFilter {
+    EnvFilter::try_from_env(LEVEL_VARIABLE).unwrap_or_else(|_| EnvFilter::new(level.name()))
 }
 
 #[cfg(test)]

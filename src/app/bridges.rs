@@ -126,9 +126,21 @@ impl Bridges {
         applied
     }
 
-    /// Stops every line, all at once; those that are not done by `deadline` are cut off.
-    pub async fn stop(&mut self, deadline: Instant) {
-        stop(std::mem::take(&mut self.running).into_iter().collect(), deadline).await;
+    /// Stops every line, all at once; those that are not done by `deadline` are cut off, and the answer is false.
+    pub async fn stop(&mut self, deadline: Instant) -> bool {
+        stop(std::mem::take(&mut self.running).into_iter().collect(), deadline).await
+    }
+
+    /// Number of lines.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// True if there is no line.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
     }
 
     /// True if a line's task has ended although nobody stopped it, which no bridge can cause.
@@ -146,18 +158,21 @@ impl Bridges {
     }
 }
 
-async fn stop(lines: Vec<(LineKey, Line)>, deadline: Instant) {
+async fn stop(lines: Vec<(LineKey, Line)>, deadline: Instant) -> bool {
+    let mut in_time = true;
     for (_, line) in &lines {
         line.stop.cancel();
     }
     for (key, mut line) in lines {
         if timeout_at(deadline, &mut line.task).await.is_err() {
             error!(bridge = %key.bridge, line = %key.line, "The line did not stop in time and is cut off.");
+            in_time = false;
             line.task.abort();
             // Waits until its sockets are really closed.
             let _ = line.task.await;
         }
     }
+    in_time
 }
 
 /// Runs one line until it is stopped, again and again.

@@ -5,11 +5,14 @@
 use std::io;
 use std::process::ExitCode;
 
+mod account;
 pub mod args;
 mod check;
+mod node;
 mod password;
 mod profile;
 mod readings;
+mod run;
 mod terminal;
 
 pub use password::{PASSWORD_BYTES_MAX, Password};
@@ -74,10 +77,13 @@ impl Failure {
 pub fn run(arguments: args::Arguments, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     use args::Command;
     match arguments.command {
+        Command::Account(command) => account::run(&command, terminal),
         Command::Check(arguments) => check::check(&arguments, terminal),
         Command::Config(command) => check::config(&command, terminal),
+        Command::Demo(_) => Err(Failure::failed("This command is not built yet.")),
+        Command::Node(command) => node::run(&command, terminal),
         Command::Profile(command) => profile::run(&command, terminal),
+        Command::Run(arguments) => run::run(&arguments, terminal),
         Command::Version => Ok(terminal.line(&format!("torg {}", env!("CARGO_PKG_VERSION")))?),
-        _ => Err(Failure::failed("This command is not built yet.")),
     }
 }

@@ -1,0 +1,122 @@
+//! `torg account`: the accounts of the domain, straight in the store, whether the appliance runs or not.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use torg_accounts::{AccountError, Accounts};
+use torg_store::Engine;
+use torg_wire::secret::Secret;
+
+use super::args::{self, ConfigFile};
+use super::check::tell;
+use super::run::block_on;
+use super::{Failure, Table, Terminal, password};
+use crate::config::{self, Settings};
+use crate::{app, catalog};
+
+pub(super) fn run(command: &args::Account, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    match command {
+        args::Account::Add(arguments) => block_on(add(arguments, terminal)),
+        args::Account::List(arguments) => block_on(list(arguments, terminal)),
+        args::Account::Passwd(arguments) => block_on(passwd(arguments, terminal)),
+        args::Account::Remove(arguments) => block_on(remove(arguments, terminal)),
+    }
+}
+
+async fn add(arguments: &args::AccountPassword, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let opened = Opened::new(&arguments.config, terminal).await?;
+    let jid = opened.accounts.parse_new(&arguments.jid).map_err(failure)?;
+    let password = password::new(terminal, arguments.password_stdin, jid.as_str())?;
+    opened.accounts.create(&jid, Secret::new(password.reveal().to_owned())).await.map_err(failure)?;
+    terminal.line(&format!("{jid} was created."))?;
+    Ok(())
+}
+
+async fn passwd(arguments: &args::AccountPassword, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let opened = Opened::new(&arguments.config, terminal).await?;
+    let jid = opened.accounts.parse(&arguments.jid).map_err(failure)?;
+    let password = password::new(terminal, arguments.password_stdin, jid.as_str())?;
+    opened.accounts.set_password(&jid, Secret::new(password.reveal().to_owned())).await.map_err(failure)?;
+    terminal.line(&format!("{jid} has a new password; it holds from the next login on."))?;
+    Ok(())
+}
+
+async fn remove(arguments: &args::AccountName, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let opened = Opened::new(&arguments.config, terminal).await?;
+    let jid = opened.accounts.parse(&arguments.jid).map_err(failure)?;
+    opened.accounts.remove(&jid).await.map_err(failure)?;
+    torg_core::forget_account(&*opened.store, &jid).await.map_err(|error| {
+        Failure::failed(format!("{jid} was removed, but its roster and messages could not be: {error}."))
+    })?;
+    terminal.line(&format!("{jid} was removed, with its roster and waiting messages."))?;
+    Ok(())
+}
+
+/// What `torg account list --json` prints.
+#[derive(Serialize)]
+struct Listed {
+    accounts: Vec<ListedAccount>,
+}
+
+#[derive(Serialize)]
+struct ListedAccount {
+    jid: String,
+    created: String,
+    disabled: bool,
+    admin: bool,
+}
+
+async fn list(arguments: &args::AccountList, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let opened = Opened::new(&arguments.config, terminal).await?;
+    let accounts = opened.accounts.list().await.map_err(failure)?;
+    let listed = accounts.into_iter().map(|account| ListedAccount {
+        created: account.created.to_string(),
+        disabled: account.disabled,
+        admin: opened.settings.broker.admins.contains(&account.jid),
+        jid: account.jid.to_string(),
+    });
+    let listed = Listed { accounts: listed.collect() };
+    if arguments.json {
+        terminal.json(&listed)?;
+        return Ok(());
+    }
+    let mut table = Table::new(&["account", "created", "remarks"]);
+    for account in &listed.accounts {
+        let remarks = [(account.admin, "administrator"), (account.disabled, "disabled")];
+        let remarks: Vec<&str> = remarks.iter().filter(|(is, _)| *is).map(|(_, remark)| *remark).collect();
+        table.row([account.jid.as_str(), &account.created, &remarks.join(", ")]);
+    }
+    if table.is_empty() {
+        terminal.note("There is no account yet: torg account add NAME")?;
+    } else {
+        write!(terminal.out, "{}", table.render())?;
+    }
+    Ok(())
+}
+
+/// The store of a configuration.
+struct Opened {
+    settings: Settings,
+    store: Arc<dyn Engine>,
+    accounts: Accounts,
+}
+
+impl Opened {
+    async fn new(file: &ConfigFile, terminal: &mut Terminal<'_>) -> Result<Self, Failure> {
+        let settings = match config::load(&file.config, catalog::BRIDGES) {
+            Ok(config) => config.settings,
+            Err(errors) => return Err(tell(&errors, "configuration", terminal)?),
+        };
+        let (store, accounts) =
+            app::open_accounts(&settings).await.map_err(|error| Failure::failed(error.to_string()))?;
+        Ok(Self { settings, store, accounts })
+    }
+}
+
+/// An error of the accounts service as a sentence.
+fn failure(error: AccountError) -> Failure {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();
+    Failure::failed(format!("{first}{}.", letters.as_str()))
+}

@@ -1,0 +1,158 @@
+//! `torg run`: the appliance until it is told to end, with what a service manager wants to know.
+
+use std::future::Future;
+use std::path::Path;
+use std::process;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use super::args::Run;
+use super::check::tell;
+use super::{Failure, Terminal};
+use crate::app::{Appliance, SelfNames, notify};
+use crate::{catalog, config, telemetry};
+
+/// How often the local certificate is looked at.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(24 * 3600);
+
+/// How often the watchdog's branch runs when no service manager watches: never mind, but a timer needs a period.
+const NO_WATCHDOG: Duration = Duration::from_secs(3600);
+
+/// Runs a future on a new runtime.
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("The runtime cannot start: {error}.")))?;
+    let result = runtime.block_on(future);
+    // Nothing that was left behind may hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+pub(super) fn run(arguments: &Run, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let file = arguments.config.config.as_path();
+    let config = match config::load(file, catalog::BRIDGES) {
+        Ok(config) => config,
+        Err(errors) => return Err(tell(&errors, "configuration", terminal)?),
+    };
+    telemetry::start(config.settings.log);
+    block_on(async {
+        // Signals are caught before anything is started, so that none is lost.
+        let mut signals = Signals::new()?;
+        let appliance = Appliance::start(config, SelfNames::DomainOnly).await;
+        let mut appliance = appliance.map_err(|error| Failure::failed(error.to_string()))?;
+        terminal.line("READY")?;
+        if arguments.print_addresses {
+            for (kind, address) in appliance.addresses().each() {
+                terminal.line(&format!("ADDRESS {kind} {address}"))?;
+            }
+        }
+        terminal.out.flush()?;
+        info!("{}", appliance.status());
+        notify::ready(&appliance.status());
+        serve(&mut appliance, file, &mut signals).await;
+        stop(appliance, signals).await
+    })
+}
+
+/// The signals the appliance obeys.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let catch = |kind| signal(kind).map_err(|error| Failure::failed(format!("Signals cannot be caught: {error}.")));
+        Ok(Self {
+            hangup: catch(SignalKind::hangup())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the order to end. Cancellation safe: a signal that comes is kept.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Serves until the order to end comes.
+async fn serve(appliance: &mut Appliance, file: &Path, signals: &mut Signals) {
+    let mut alive = interval(notify::watchdog_interval().unwrap_or(NO_WATCHDOG));
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut certificate = interval(CERTIFICATE_CHECK);
+    certificate.tick().await;
+    loop {
+        tokio::select! {
+            // Every branch is cancellation safe: signals and timers.
+            _ = signals.interrupt.recv() => return,
+            _ = signals.terminate.recv() => return,
+            _ = signals.hangup.recv() => {
+                notify::reloading();
+                reload(appliance, file).await;
+                notify::ready(&appliance.status());
+            }
+            _ = alive.tick() => {
+                if appliance.is_healthy() {
+                    notify::alive();
+                } else {
+                    error!("A part of the appliance has ended; the service manager will start it again.");
+                }
+            }
+            _ = certificate.tick() => appliance.renew_certificate().await,
+        }
+    }
+}
+
+/// Reads the configuration again and takes it into use, or says why not.
+async fn reload(appliance: &mut Appliance, file: &Path) {
+    info!(file = %file.display(), "Reading the configuration again.");
+    match config::load(file, catalog::BRIDGES) {
+        Ok(config) => match appliance.reload(config).await {
+            Ok(done) => {
+                let lines = done.lines;
+                info!(
+                    kept = lines.kept,
+                    replaced = lines.replaced,
+                    started = lines.started,
+                    stopped = lines.stopped,
+                    "The new configuration is in use."
+                );
+            }
+            Err(error) => error!(%error, "The new configuration cannot be used; the old one stays."),
+        },
+        Err(errors) => {
+            for error in &errors {
+                error!("{error}");
+            }
+            error!(errors = errors.len(), "The new configuration has errors; the old one stays.");
+        }
+    }
+}
+
+/// Drains the appliance; a second order ends it at once.
+async fn stop(appliance: Appliance, mut signals: Signals) -> Result<(), Failure> {
+    notify::stopping();
+    info!("Stopping.");
+    // Watched beside the draining, which must not be given up half way by accident.
+    let impatient = tokio::spawn(async move {
+        signals.end().await;
+        warn!("Told to end a second time: ending at once.");
+        process::exit(1);
+    });
+    let in_time = appliance.stop().await;
+    impatient.abort();
+    if in_time {
+        info!("Stopped.");
+        Ok(())
+    } else {
+        Err(Failure::failed("Not everything came to its end in time; what was left was cut off."))
+    }
+}
