@@ -9,4 +9,5 @@ pub mod cli;
 pub mod client;
 pub mod concentrator;
 pub mod config;
+pub mod demo;
 pub mod telemetry;

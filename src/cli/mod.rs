@@ -8,6 +8,7 @@ use std::process::ExitCode;
 mod account;
 pub mod args;
 mod check;
+mod demo;
 mod node;
 mod password;
 mod profile;
@@ -80,7 +81,7 @@ pub fn run(arguments: args::Arguments, terminal: &mut Terminal<'_>) -> Result<()
         Command::Account(command) => account::run(&command, terminal),
         Command::Check(arguments) => check::check(&arguments, terminal),
         Command::Config(command) => check::config(&command, terminal),
-        Command::Demo(_) => Err(Failure::failed("This command is not built yet.")),
+        Command::Demo(arguments) => demo::run(&arguments, terminal),
         Command::Node(command) => node::run(&command, terminal),
         Command::Profile(command) => profile::run(&command, terminal),
         Command::Run(arguments) => run::run(&arguments, terminal),

@@ -18,7 +18,6 @@ use torg_wire::jid::{BareJid, FullJid};
 use torg_wire::sasl::{Failure, Login};
 use torg_wire::secret::Secret;
 use torg_wire::seed::Seed;
-use torg_wire::stanza::Stanza;
 use torg_wire::stream::{ClientFault, ClientOutput, ClientSettings, ClientStream, Secured};
 use torg_wire::xml::Limits;
 
