@@ -39,6 +39,8 @@ pub struct Framer {
     /// Elements of the unfinished first-level element.
     elements: usize,
     stage: Stage,
+    /// This is not the first stream on the connection.
+    restarted: bool,
 }
 
 /// How far the stream has come.
@@ -102,6 +104,7 @@ impl Framer {
             depth: 0,
             elements: 0,
             stage: Stage::Fresh,
+            restarted: false,
         }
     }
 
@@ -125,9 +128,16 @@ impl Framer {
 
     /// True if no byte is waiting: neither an unfinished element nor anything behind the last frame taken.
     ///
-    /// Ask after taking `<starttls/>` or `<proceed/>`: bytes that are already here came unprotected (CVE-2011-0411).
     pub fn is_empty(&self) -> bool {
         self.start >= self.buffer.len()
+    }
+
+    /// True if no byte is waiting that means anything: nothing, or white space between elements.
+    ///
+    /// Ask after taking `<starttls/>` or `<proceed/>`: bytes that are already here came unprotected (CVE-2011-0411). White
+    /// space is forbidden there too (RFC 6120 §5.3.3), but common clients send a line break, and it can carry no attack.
+    pub fn is_blank(&self) -> bool {
+        self.buffer.get(self.start..).unwrap_or_default().iter().all(u8::is_ascii_whitespace)
     }
 
     /// Expects a new stream header, as after TLS or SASL negotiation (RFC 6120 §4.3.3). Waiting bytes stay.
@@ -136,6 +146,7 @@ impl Framer {
     pub fn restart(&mut self) {
         if !matches!(self.stage, Stage::Failed(_)) {
             self.stage = Stage::Fresh;
+            self.restarted = true;
             self.next = self.start;
             self.place = Place::Between;
             self.depth = 0;
@@ -209,7 +220,9 @@ impl Framer {
         self.place = match (self.place, byte) {
             (Place::Between, b'<') => Place::Opened,
             (Place::Between, b' ' | b'\t' | b'\r' | b'\n') => {
-                if self.stage == Stage::Fresh {
+                // White space between two streams is the end of the old one: common clients send a line break after
+                // `<starttls/>` and after each SASL message. Before the first stream it breaks the XML declaration.
+                if self.stage == Stage::Fresh && !self.restarted {
                     self.stage = Stage::Prolog;
                 }
                 Place::Between

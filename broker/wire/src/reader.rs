@@ -64,9 +64,14 @@ impl StreamReader {
         parsed.map(Some).map_err(|error| self.framer.fail(error))
     }
 
-    /// True if no received byte is waiting. Ask before starting TLS: bytes already here came unprotected.
+    /// True if no received byte is waiting.
     pub fn is_empty(&self) -> bool {
         self.framer.is_empty()
+    }
+
+    /// True if at most white space is waiting. Ask before starting TLS: bytes already here came unprotected.
+    pub fn is_blank(&self) -> bool {
+        self.framer.is_blank()
     }
 
     /// Expects a new stream header, as after TLS or SASL negotiation (RFC 6120 §4.3.3). Waiting bytes stay.
@@ -222,6 +227,38 @@ mod tests {
         reader.feed(format!("{HEADER}<presence/>").as_bytes());
 
         assert_eq!(events(&mut reader).len(), 2);
+    }
+
+    #[test]
+    fn white_space_between_two_streams_belongs_to_neither() {
+        let mut reader = StreamReader::new(Limits::CLIENT);
+        reader.feed(format!("{HEADER}<presence/>\r\n").as_bytes());
+        assert!(reader.next_event().unwrap().is_some() && reader.next_event().unwrap().is_some());
+        reader.restart();
+        reader.feed(b"\n");
+        reader.feed(HEADER.as_bytes());
+
+        assert_eq!(events(&mut reader).len(), 1);
+    }
+
+    #[test]
+    fn white_space_before_the_first_stream_breaks_its_declaration() {
+        let mut reader = StreamReader::new(Limits::CLIENT);
+        reader.feed(format!("\n{HEADER}").as_bytes());
+
+        assert!(reader.next_event().is_err());
+    }
+
+    #[test]
+    fn white_space_behind_starttls_is_no_injection_but_anything_else_is() {
+        for (behind, blank) in [("", true), (" \r\n\t", true), ("\n<", false), ("x", false), ("\0", false)] {
+            let mut reader = StreamReader::new(Limits::CLIENT);
+            reader.feed(format!("{HEADER}<starttls xmlns='{}'/>{behind}", ns::TLS).as_bytes());
+            reader.next_event().unwrap();
+            reader.next_event().unwrap();
+
+            assert_eq!(reader.is_blank(), blank, "{behind:?}");
+        }
     }
 
     #[test]

@@ -245,7 +245,7 @@ impl ClientStream {
                 }
             }
             (StreamEvent::Element(element), Stage::Negotiating(_)) => {
-                let empty = self.reader.is_empty();
+                let empty = self.reader.is_blank();
                 self.step(|step, common, talk| step.element(&element, empty, common, talk));
             }
             (StreamEvent::Open(header), Stage::Negotiating(_)) => {

@@ -241,7 +241,7 @@ impl ServerStream {
                 }
             }
             (StreamEvent::Element(element), Stage::Negotiating(_)) => {
-                let empty = self.reader.is_empty();
+                let empty = self.reader.is_blank();
                 self.step(now, |step, common, talk| step.element(&element, empty, common, talk));
             }
             (StreamEvent::Open(header), Stage::Negotiating(_)) => {
@@ -426,7 +426,7 @@ impl Step {
         }
     }
 
-    /// `empty`: no byte waits behind this element.
+    /// `empty`: nothing but white space waits behind this element.
     fn element(self, element: &Element, empty: bool, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
         if let Some(error) = StreamError::from_element(element) {
             return Err(Why::PeerFault(error));

@@ -295,6 +295,15 @@ fn bytes_behind_starttls_end_the_stream_without_tls() {
 }
 
 #[test]
+fn line_breaks_behind_each_message_do_not_disturb_the_negotiation() {
+    let mut world = World::plain();
+    for text in [HEADER, STARTTLS, HEADER, LOGIN, HEADER, BIND] {
+        world.hears(&format!("{text}\r\n"));
+    }
+    assert!(world.stream.jid().is_some(), "{:?}", world.closed);
+}
+
+#[test]
 fn a_login_before_tls_is_refused_and_cannot_be_tried_for_ever() {
     let mut world = World::plain();
     world.hears(HEADER);
