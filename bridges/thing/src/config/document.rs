@@ -134,7 +134,8 @@ impl<'a> Document<'a> {
             locate(&self.table, &span, &mut key);
             let place = self.source.position(span.start);
             let mut told = ConfigError::new(self.source.name(), place, key.to_string(), Problem::Invalid);
-            told.message = error.message().into();
+            // serde's sentences may quote the value.
+            told.message = if key.is_secret() { "is not a valid value".into() } else { error.message().into() };
             vec![told]
         })
     }

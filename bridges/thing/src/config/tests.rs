@@ -327,6 +327,67 @@ fn an_unreadable_file_is_named() {
     assert_eq!(error.line, 0);
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its check matters")]
+struct Tagged {
+    engine: Engine,
+    #[serde(default)]
+    codes: BTreeMap<u16, String>,
+    secret: Option<Name>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its check matters")]
+enum Engine {
+    Sqlite { path: String },
+    Postgres { host: String, port: u16 },
+}
+
+fn tagged(text: &str) -> Vec<String> {
+    let source = SourceText::new("t.toml", text);
+    let checked = Document::parse(&source).unwrap().check::<Tagged>();
+    checked.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_tag_chooses_the_shape_that_tells_its_mistakes() {
+    assert!(tagged("engine = { kind = \"sqlite\", path = \"a\" }").is_empty());
+    assert_eq!(
+        tagged("engine = { kind = \"postgres\", host = \"a\", prot = 1 }"),
+        ["t.toml:1:43: engine.prot: unknown key; did you mean `port`?"]
+    );
+}
+
+#[test]
+fn a_wrong_or_missing_tag_is_told_instead_of_everything_else() {
+    assert_eq!(
+        tagged("engine = { kind = \"sqlit\", host = 1 }"),
+        [
+            "t.toml:1:19: engine.kind: unknown value: found \"sqlit\", expected \"sqlite\" or \"postgres\"; did you mean `sqlite`?"
+        ]
+    );
+    assert_eq!(
+        tagged("engine = { path = \"a\" }"),
+        ["t.toml:1:10: engine.kind: missing key; expected \"sqlite\" or \"postgres\""]
+    );
+}
+
+#[test]
+fn maps_with_numbers_as_keys_are_checked() {
+    let with = |codes: &str| tagged(&format!("engine = {{ kind = \"sqlite\", path = \"a\" }}\n[codes]\n{codes}\n"));
+    assert!(with("0 = \"a\"\n65535 = \"b\"").is_empty());
+    assert_eq!(with("1 = 2"), ["t.toml:3:5: codes.1: wrong type: found 2, expected a string"]);
+    assert_eq!(with("x = \"a\""), ["t.toml:3:1: codes.x: unknown key; expected a whole number as key"]);
+}
+
+#[test]
+fn what_serde_says_of_a_secret_is_not_repeated() {
+    let found = tagged("secret = \"hunter/2\"\nengine = { kind = \"sqlite\", path = \"a\" }");
+    assert_eq!(found, ["t.toml:1:10: secret: is not a valid value"]);
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_check_panic(text in "([a-z\\[\\]=\"{}.,# 0-9-]|\\n|broker|domain|bridge){0,60}") {

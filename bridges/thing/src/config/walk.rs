@@ -81,7 +81,7 @@ impl<'s> Walk<'s> {
             }
             attempts.push((branch, errors));
         }
-        if self.wrong_tag(list, value) {
+        if self.wrong_tag(list, value, &at) {
             return;
         }
         let root = self.root;
@@ -99,24 +99,29 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// A table whose tag (`kind = "..."`) names no alternative: reports the tag, not the rest.
-    fn wrong_tag(&mut self, list: &[&'s Value], value: &DeValue<'_>) -> bool {
-        let DeValue::Table(table) = value else {
-            return false;
-        };
-        let Some(tag) = list.iter().find_map(|branch| tag_of(self.root, branch)) else {
-            return false;
-        };
+    /// A table whose tag (`kind = "..."`) is missing or names no alternative: reports the tag, not the rest.
+    fn wrong_tag(&mut self, list: &[&'s Value], value: &DeValue<'_>, at: &Range<usize>) -> bool {
+        let DeValue::Table(table) = value else { return false };
+        let Some(tag) = list.iter().find_map(|branch| tag_of(self.root, branch)) else { return false };
         let allowed: Vec<&Value> =
             list.iter().filter_map(|branch| property(self.root, branch, tag)?.get("const")).collect();
-        let Some((key, found)) = table.get_key_value(tag) else {
-            return false;
-        };
-        if allowed.iter().any(|allowed| equal(allowed, found.get_ref())) {
+        let found = table.get(tag);
+        if found.is_some_and(|found| allowed.iter().any(|allowed| equal(allowed, found.get_ref()))) {
             return false;
         }
-        self.path.push(Step::Key(key.get_ref().to_string()));
-        self.closed(&allowed, found.get_ref(), found.span());
+        // A shape without the tag may be among the alternatives; then a missing tag is no mistake of its own.
+        if found.is_none() && allowed.len() < list.len() {
+            return false;
+        }
+        self.path.push(Step::Key(tag.to_owned()));
+        match found {
+            Some(found) => self.closed(&allowed, found.get_ref(), found.span()),
+            None => {
+                let words = join_or(allowed.iter().map(|allowed| allowed.to_string()));
+                let error = self.error(Problem::MissingKey, at.clone()).allowed(words);
+                self.errors.push(error);
+            }
+        }
         self.path.pop();
         true
     }
@@ -186,14 +191,17 @@ impl<'s> Walk<'s> {
                 continue;
             }
             self.path.push(Step::Key(name.to_owned()));
-            match (properties.and_then(|map| map.get(name)), rest) {
+            match (properties.and_then(|map| map.get(name)).or_else(|| numbered(schema, name)), rest) {
                 (Some(property), _) => self.value(property, value.get_ref(), place(key, value)),
                 (None, Some(Value::Bool(false))) => {
                     let suggestion = nearest(name, known().filter(|known| !table.contains_key(*known)));
                     meant.extend(suggestion);
                     let mut error = self.error(Problem::UnknownKey, key.span()).suggest(suggestion);
-                    if suggestion.is_none() {
-                        error = error.allowed(format!("one of {}", known().collect::<Vec<_>>().join(", ")));
+                    let words: Vec<&str> = known().collect();
+                    if words.is_empty() {
+                        error = error.allowed("a whole number as key");
+                    } else if suggestion.is_none() {
+                        error = error.allowed(format!("one of {}", words.join(", ")));
                     }
                     self.errors.push(error);
                 }
@@ -239,6 +247,15 @@ fn place(key: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>)
 
 fn property<'s>(root: &'s Value, branch: &'s Value, name: &str) -> Option<&'s Value> {
     Some(resolve(root, resolve(root, branch).get("properties")?.get(name)?))
+}
+
+/// The schema of a numeric key, for maps whose keys are integers; these are the only patterns that schemars makes.
+fn numbered<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
+    let patterns = schema.get("patternProperties")?;
+    let unsigned = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    let signed = unsigned || name.strip_prefix('-').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let unsigned = unsigned.then(|| patterns.get(r"^\d+$")).flatten();
+    unsigned.or_else(|| signed.then(|| patterns.get(r"^-?\d+$")).flatten())
 }
 
 /// The key that tells the alternatives of a tagged enumeration apart: the property with a `const`.
