@@ -32,6 +32,9 @@ use crate::tls::{Loaded, ServerTls, TlsError};
 /// Password checks (PLAIN) at the same time; the cores have other work.
 const HASHING_MAX: usize = 2;
 
+/// Time to keep what cut connections had not written: a few writes of the store.
+const CUT_TIME: Duration = Duration::from_secs(5);
+
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -120,6 +123,7 @@ impl Builder {
             draining: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
             runtime: Handle::current(),
         });
         let settings = ServerSettings { domain, policy, features: features(), limits: XmlLimits::CLIENT };
@@ -211,8 +215,12 @@ impl Broker {
         shared.services.clear();
         shared.tasks.close();
         let in_time = tokio::time::timeout(deadline, shared.tasks.wait()).await.is_ok();
+        shared.cut.cancel();
+        if !in_time && tokio::time::timeout(CUT_TIME, shared.tasks.wait()).await.is_err() {
+            tracing::error!("Some sessions could not be ended.");
+        }
         for session in shared.sessions.all() {
-            // Did not take it in time, or an internal session that its owner still holds.
+            // Internal sessions that their owners still hold.
             self.shell.router.end_session(&session).await;
         }
         in_time

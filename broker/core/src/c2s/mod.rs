@@ -80,9 +80,17 @@ async fn serve<S>(shell: Arc<Shell>, socket: S, begin: Begin, place: Place)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let ended = match begin {
-        Begin::Direct => direct(shell, socket, place).await,
-        Begin::StartTls => start_tls(shell, socket, place).await,
+    let cut = shell.router.shared().cut.clone();
+    let stream = async {
+        match begin {
+            Begin::Direct => direct(shell, socket, place).await,
+            Begin::StartTls => start_tls(shell, socket, place).await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = stream => ended,
+        // Dropping the connection gives back what it has not written.
+        () = cut.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     };
     match ended {
         Ok(why) => tracing::debug!(%why, "Stream ended."),
@@ -133,9 +141,11 @@ where
 {
     let served = shell.tls.current();
     let deadline = begun + LOGIN_TIME;
-    let accepting = TlsAcceptor::from(served.config()).accept(socket);
-    let stream =
-        timeout_at(deadline.into(), accepting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let accepting = timeout_at(deadline.into(), TlsAcceptor::from(served.config()).accept(socket));
+    let stream = tokio::select! {
+        accepted = accepting => accepted.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
+        () = shell.router.shared().stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+    };
     let bindings = served.bindings(stream.get_ref().1);
     Ok((stream, Secured { bindings, proven: Vec::new() }))
 }

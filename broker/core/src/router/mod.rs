@@ -56,7 +56,10 @@ pub(crate) struct Shared {
     /// Accounts whose offline messages are being delivered; `true` if more may have come meanwhile.
     pub(crate) draining: Mutex<HashMap<BareJid, bool>>,
     pub(crate) tasks: TaskTracker,
+    /// No new work; sessions end in good order.
     pub(crate) stop: CancellationToken,
+    /// Connections that have not ended are dropped.
+    pub(crate) cut: CancellationToken,
     pub(crate) runtime: Handle,
 }
 

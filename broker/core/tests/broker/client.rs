@@ -83,7 +83,10 @@ impl Client {
         while let Some(output) = self.machine.output() {
             match output {
                 // Errors of the pipe show as the end of the stream.
-                ClientOutput::Write(bytes) => drop(self.stream.write_all(&bytes).await),
+                ClientOutput::Write(bytes) => {
+                    drop(self.stream.write_all(&bytes).await);
+                    drop(self.stream.flush().await);
+                }
                 ClientOutput::Derive(derivation) => self.machine.derived(&derive(derivation)),
                 ClientOutput::Ready { jid, .. } => {
                     self.jid = jid;
@@ -115,6 +118,7 @@ impl Client {
     /// Sends bytes as they are.
     pub(crate) async fn raw(&mut self, bytes: &str) {
         self.stream.write_all(bytes.as_bytes()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// Sends, and waits until the broker has dealt with it.

@@ -1,0 +1,84 @@
+//! Getting in: both ways of TLS, wrong passwords, time, places.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use torg_core::limits::{LOGIN_TIME, Limits};
+use torg_store::Sqlite;
+
+use crate::client::Client;
+use crate::world::World;
+
+#[tokio::test]
+async fn both_ways_of_tls_lead_in() {
+    let world = World::new().await;
+    let direct = Client::login(&world, "anna@site.example/a").await.unwrap();
+    let starttls = Client::login_starttls(&world, "anna@site.example/b").await.unwrap();
+    assert_eq!([direct.jid.as_str(), starttls.jid.as_str()], ["anna@site.example/a", "anna@site.example/b"]);
+}
+
+#[tokio::test]
+async fn a_client_without_a_wish_gets_a_resource() {
+    let world = World::new().await;
+    let anna = Client::login(&world, "anna@site.example").await.unwrap();
+    assert_eq!(anna.jid.bare_str(), "anna@site.example");
+    assert!(anna.jid.resource().len() >= 16, "not to be guessed");
+}
+
+#[tokio::test]
+async fn an_account_that_does_not_exist_is_refused_like_a_wrong_password() {
+    let world = World::new().await;
+    let refused = Client::login(&world, "nobody@site.example").await.map(|client| client.jid).unwrap_err();
+    assert!(refused.to_string().contains("not-authorized"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_log_in_is_cut_off_after_the_time_for_it() {
+    let world = World::new().await;
+    let mut idle = world.starttls.connect().await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let mut said = String::new();
+    idle.read_to_string(&mut said).await.unwrap();
+    assert!(said.contains("connection-timeout"), "{said}");
+    assert!(begun.elapsed() >= LOGIN_TIME && begun.elapsed() < LOGIN_TIME + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_never_begins_is_cut_off_too() {
+    let world = World::new().await;
+    let mut idle = world.direct.connect().await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let mut said = Vec::new();
+    idle.read_to_end(&mut said).await.unwrap();
+    assert!(begun.elapsed() >= LOGIN_TIME && begun.elapsed() < LOGIN_TIME + Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn places_of_those_who_have_not_logged_in_are_limited_and_given_back() {
+    let limits = Limits { unauthenticated: 2, ..Limits::default() };
+    let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
+    let one = world.starttls.connect().await.unwrap();
+    let _two = world.starttls.connect().await.unwrap();
+    let mut three = world.starttls.connect().await.unwrap();
+    let mut said = Vec::new();
+    assert_eq!(three.read_to_end(&mut said).await.unwrap(), 0, "closed without a word");
+    drop(one);
+    // The place is free once the broker has seen the connection go.
+    loop {
+        let mut next = world.starttls.connect().await.unwrap();
+        let mut byte = [0];
+        let closed = tokio::time::timeout(Duration::from_millis(20), next.read(&mut byte)).await;
+        if closed.is_err() {
+            break; // it waits for our header
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_gives_its_place_back() {
+    let limits = Limits { unauthenticated: 1, ..Limits::default() };
+    let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
+    let _anna = world.client("anna@site.example/a").await;
+    let _bob = world.client("bob@site.example/b").await;
+}
