@@ -139,7 +139,7 @@ impl<'l> Checker<'_, 'l> {
         }
         points.sort_by_key(|point| (point.table, point.address, point.slice.map(|slice| slice.shift)));
         self.all_points(top, &link.limits, &points);
-        let identify = self.identify(top, &points);
+        let identify = self.identify(&points);
         let origins = chosen.iter().map(|(name, (layer, _))| (*name, *layer)).collect();
         let vectors = read_vectors(self.layers, &origins, &points, &mut self.errors);
         let interfaces = self.interfaces(top, &points);
@@ -321,8 +321,10 @@ impl<'l> Checker<'_, 'l> {
         poll
     }
 
-    fn identify(&mut self, top: &Layer<'_>, points: &[Point]) -> Identify {
-        let raw = &top.raw.identify;
+    /// The nearest `[identify]` of the family; a child's own one replaces that of its parent as a whole.
+    fn identify(&mut self, points: &[Point]) -> Identify {
+        let nearest = self.layers.iter().rev().find_map(|layer| Some((layer, layer.raw.identify.as_ref()?)));
+        let Some((top, raw)) = nearest else { return Identify::default() };
         let known = || points.iter().map(|point| point.name.as_str());
         let mut identify = Identify::default();
         for (list, key, out) in

@@ -330,6 +330,42 @@ fn writes_must_be_possible_and_bounded() {
 }
 
 #[test]
+fn what_is_written_stays_inside_the_table_and_the_limits() {
+    accepted(r#"table = "holding", address = 0, type = "u32", write = { address = 65534, range = [0, 1] }"#);
+    refused(
+        r#"table = "holding", address = 0, type = "u32", write = { address = 65535, range = [0, 1] }"#,
+        "write.address",
+        "past address 65535",
+    );
+    refused(
+        r#"table = "holding", address = 0, type = "u32", write = { address = 70000, range = [0, 1] }"#,
+        "write.address",
+        "addresses end at 65535",
+    );
+    refused(
+        r#"table = "holding", address = 0, type = "u16", write = { range = [0, 1], unlock = [{ address = 65536, value = 1 }] }"#,
+        "write.unlock[0].address",
+        "addresses end",
+    );
+    let text = with_points(r#"P = { table = "holding", address = 0, type = "u32", write = { range = [0, 1] } }"#);
+    let errors = errors_of(&text.replace("[points]", "[link]\nlimits = { write = 1 }\n[points]"));
+    assert!(errors[0].ends_with("takes 2 registers, but one write of this device at most 1"), "{errors:?}");
+}
+
+#[test]
+fn a_child_is_recognised_like_its_parent_unless_it_says_otherwise() {
+    let point = "A = { table = \"input\", address = 1, type = \"u16\" }";
+    let parent = generation(0, None, point).replace("[points]", "[identify]\nunique = \"A\"\n[points]");
+    let child = generation(1, Some("acme.g0@1"), "");
+    let other = generation(2, Some("acme.g0@1"), "")
+        .replace("[points]", "[identify]\nall = [{ point = \"A\", min = 1 }]\n[points]");
+    let (_folder, library) = family(&[("p.toml", &parent), ("c.toml", &child), ("o.toml", &other)]);
+    assert_eq!(load(&library, "acme.g1").unwrap().identify().unique.as_ref().map(|name| name.as_str()), Some("A"));
+    let other = load(&library, "acme.g2").unwrap();
+    assert_eq!((other.identify().unique.clone(), other.identify().all.len()), (None, 1));
+}
+
+#[test]
 fn holes_are_checked() {
     let text = with_points(r#"P = { table = "input", address = 12, type = "u32" }"#);
     let with = |hole: &str| errors_of(&text.replace("[points]", &format!("[link]\nno_read = [{hole}]\n[points]")));

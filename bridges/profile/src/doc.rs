@@ -74,8 +74,11 @@ fn field(point: &Point) -> [String; 7] {
         Shape::Boolean => "boolean".to_owned(),
         Shape::Enumeration(_) => "enumeration".to_owned(),
         Shape::Int32 | Shape::Int64 => "integer".to_owned(),
-        Shape::Quantity(scaling) if scaling.unit.is_empty() => format!("number, {} decimals", scaling.decimals),
-        Shape::Quantity(scaling) => format!("{}, {} decimals", scaling.unit, scaling.decimals),
+        Shape::Quantity(scaling) => {
+            let unit = if scaling.unit.is_empty() { "number" } else { scaling.unit.as_str() };
+            let plural = if scaling.decimals == 1 { "" } else { "s" };
+            format!("{unit}, {} decimal{plural}", scaling.decimals)
+        }
         Shape::Text => "text".to_owned(),
     };
     let bits = point.slice().map(|slice| format!(" bits {}:{}", slice.shift(), slice.width())).unwrap_or_default();

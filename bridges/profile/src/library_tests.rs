@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::schema::schema;
-use crate::vectors::{run_vectors, uncovered};
+use crate::vectors::{VectorResult, run_vectors, uncovered};
 
 fn profiles_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../profiles")
@@ -145,4 +145,17 @@ sources = { label = "the label on our sample", bench = "our bench" }
     assert!(profile.points().iter().all(|point| point.name().as_str() != "Current Demand"));
     assert!(run_vectors(&profile).iter().all(|result| result.passed()));
     assert_eq!(profile.interfaces().len(), 1);
+}
+
+#[test]
+fn the_readme_lists_every_profile_and_its_example_is_right() {
+    let readme = std::fs::read_to_string(profiles_folder().join("README.md")).unwrap();
+    for (_, file, _) in SHIPPED {
+        assert!(readme.contains(&format!("| `{file}` |")), "{file}");
+    }
+    let example = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let profile = crate::check(&SourceText::new("README.md", example)).unwrap_or_else(|errors| panic!("{}", errors[0]));
+    let results = run_vectors(&profile);
+    assert!(results.len() == 2 && results.iter().all(VectorResult::passed), "{results:?}");
+    assert_eq!(uncovered(&profile).count(), 0);
 }

@@ -538,6 +538,16 @@ impl Builder<'_, '_> {
                 return None;
             }
         };
+        let repeat = self.raw.repeat.map_or((1, 0), |repeat| (repeat.count, repeat.stride));
+        let last = u32::from(address) + u32::from(repeat.0 - 1) * u32::from(repeat.1);
+        if last + u32::from(point.count()) > 0x1_0000 {
+            self.refuse("write.address", "leads past address 65535");
+        }
+        let most = self.context.link.limits.write;
+        if point.table == Table::Holding && point.count() > most {
+            let count = point.count();
+            self.refuse("write", format!("takes {count} registers, but one write of this device at most {most}"));
+        }
         let mut unlock = Vec::new();
         for (index, step) in raw.unlock.iter().enumerate() {
             match self.context.layer.address(crate::raw::RawTable::Holding, step.address) {

@@ -16,8 +16,8 @@ pub(crate) struct RawProfile {
     pub(crate) profile: Head,
     #[serde(default)]
     pub(crate) link: RawLink,
-    #[serde(default)]
-    pub(crate) identify: RawIdentify,
+    /// A child that says nothing here is recognised like its parent.
+    pub(crate) identify: Option<RawIdentify>,
     #[serde(default)]
     pub(crate) poll: RawPoll,
     /// The fields of the device, by name.
