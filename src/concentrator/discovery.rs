@@ -18,10 +18,6 @@ use super::shared::Shared;
 /// Names the program in presence (XEP-0115 §4).
 const SOFTWARE: &str = "urn:torg:concentrator";
 
-/// Interfaces that are served, in every generation.
-const INTERFACES: [Interface; 4] =
-    [Interface::Concentrator, Interface::Control, Interface::SensorData, Interface::Synchronization];
-
 /// Other features.
 const FEATURES: [&str; 10] = [
     ns::CAPS,
@@ -38,8 +34,9 @@ const FEATURES: [&str; 10] = [
 
 /// What the concentrator is and can do.
 fn info() -> Info {
-    let interfaces =
-        INTERFACES.iter().flat_map(|interface| Generation::ALL.map(|generation| generation.namespace(*interface)));
+    let interfaces = Interface::ALL
+        .into_iter()
+        .flat_map(|interface| Generation::ALL.map(|generation| generation.namespace(interface)));
     Info { identities: vec![Identity::new("client", "bot", "Torg concentrator")], ..Info::default() }
         .with_features(interfaces)
         .with_features(FEATURES)

@@ -10,7 +10,7 @@ use torg_wire::stanza::Stanza;
 use tracing::warn;
 
 use super::shared::{Caller, Shared};
-use super::{browse, control, discovery, readout, refusal};
+use super::{browse, control, discovery, readout, refusal, subscription};
 
 /// Lanes; senders are spread over them.
 const LANES: u64 = 16;
@@ -65,7 +65,7 @@ async fn handle(shared: &Arc<Shared>, iq: Stanza) {
     match Interface::of_namespace(namespace).map(|(interface, _)| interface) {
         Some(Interface::Concentrator) => browse::handle(shared, &iq, &caller, &payload).await,
         Some(Interface::Control) => control::handle(shared, iq, caller, &payload).await,
-        Some(Interface::Events) => shared.refuse(&iq, refusal::unsupported()).await,
+        Some(Interface::Events) => subscription::handle(shared, iq, caller, &payload).await,
         Some(Interface::SensorData) => readout::handle(shared, iq, caller, &payload).await,
         Some(Interface::Synchronization) => discovery::synchronization(shared, &iq, &payload).await,
         None if matches!(namespace, NS_HARMONIZED | NS_INTEROPERABILITY) => {

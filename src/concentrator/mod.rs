@@ -17,6 +17,7 @@ mod lanes;
 mod readout;
 mod refusal;
 mod shared;
+mod subscription;
 mod tree;
 mod uplink;
 
@@ -27,6 +28,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use torg_thing::Clock;
@@ -45,6 +47,7 @@ use friends::{Friends, Welcome};
 use lanes::Lanes;
 use readout::Readouts;
 use shared::Shared;
+use subscription::Subscriptions;
 
 /// Id of the request for the roster, the only one the concentrator makes.
 const ROSTER_ID: &str = "roster";
@@ -56,6 +59,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Concentrator {
     shared: Arc<Shared>,
     uplink: Box<dyn Uplink>,
+    requests: mpsc::Receiver<subscription::Request>,
 }
 
 /// Changes a running concentrator.
@@ -74,6 +78,7 @@ impl Concentrator {
         clock: Arc<dyn Clock>,
         shutdown: &CancellationToken,
     ) -> Self {
+        let (subscriptions, requests) = Subscriptions::new();
         let friends = Friends::new(uplink.address().to_bare(), config.friends.clone());
         let shared = Shared {
             config,
@@ -82,12 +87,13 @@ impl Concentrator {
             friends,
             readouts: Readouts::new(),
             orders: Orders::new(),
+            subscriptions,
             outlet: uplink.outlet(),
             // A child: an uplink that ends takes this concentrator down and nothing else.
             shutdown: shutdown.child_token(),
             tasks: TaskTracker::new(),
         };
-        Self { shared: Arc::new(shared), uplink }
+        Self { shared: Arc::new(shared), uplink, requests }
     }
 
     /// For changes while it runs.
@@ -100,6 +106,7 @@ impl Concentrator {
     pub async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let lanes = Lanes::start(&shared);
+        shared.tasks.spawn(subscription::serve(Arc::clone(&shared), self.requests));
         shared.send(Stanza::iq_get(ROSTER_ID, Element::new(ns::ROSTER, "query"))).await;
         loop {
             // Cancellation safe: `next` is by contract, the token by nature.
@@ -214,4 +221,5 @@ async fn befriend(shared: &Shared, jid: &BareJid, back: bool) {
 fn gone(shared: &Shared, who: &Jid) {
     let is_gone = |jid: &Jid| if who.is_bare() { jid.bare_str() == who.as_str() } else { jid == who };
     shared.readouts.cancel_of(is_gone);
+    shared.subscriptions.gone(who);
 }

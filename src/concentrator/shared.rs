@@ -18,6 +18,7 @@ use super::control::Orders;
 use super::friends::Friends;
 use super::readout::Readouts;
 use super::refusal;
+use super::subscription::Subscriptions;
 use super::tree::Tree;
 use super::uplink::Outlet;
 
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     pub(super) friends: Friends,
     pub(super) readouts: Readouts,
     pub(super) orders: Orders,
+    pub(super) subscriptions: Subscriptions,
     pub(super) outlet: Arc<dyn Outlet>,
     /// Cancelled when the concentrator has to stop.
     pub(super) shutdown: CancellationToken,

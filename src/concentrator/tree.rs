@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use torg_thing::{
     About, Clock, Host, Node, NodeConflict, NodeDirectory, NodeId, NodeMessage, NodeRef, NodeState,
@@ -26,6 +26,8 @@ pub struct Tree {
     clock: Arc<dyn Clock>,
     observed: ObservationSender,
     observations: Mutex<ObservationReceiver>,
+    /// A node was announced since the one who listens last looked.
+    announced: Notify,
 }
 
 #[derive(Default)]
@@ -86,7 +88,7 @@ impl Tree {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (observed, receiver) = observations();
-        Self { state: RwLock::default(), clock, observed, observations: Mutex::new(receiver) }
+        Self { state: RwLock::default(), clock, observed, observations: Mutex::new(receiver), announced: Notify::new() }
     }
 
     /// Makes a data source known before it has nodes. Known ones get the new name.
@@ -135,6 +137,11 @@ impl Tree {
     /// What bridges observed; one concentrator at a time takes it.
     pub(super) fn observations(&self) -> &Mutex<ObservationReceiver> {
         &self.observations
+    }
+
+    /// Waits until a node was announced since the last call. Cancellation safe.
+    pub(super) async fn announced(&self) {
+        self.announced.notified().await;
     }
 
     /// The node with this address. An empty source is resolved if exactly one source has the node.
@@ -275,6 +282,8 @@ impl NodeDirectory for Tree {
         state
             .nodes
             .insert(address, Entry { node, parent: about.parent.clone(), order, messages: Vec::new(), changed: now });
+        drop(state);
+        self.announced.notify_one();
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use torg_provisioning::{Operation, Scope};
 use torg_thing::{NodeRef, Selection, Timestamp};
 use torg_wire::iot::sensor_data::{Request, Response};
 use torg_wire::iot::{Generation, SensorData};
+use torg_wire::jid::Jid;
 use torg_wire::stanza::Stanza;
 use torg_wire::xml::Element;
 
@@ -74,9 +75,26 @@ async fn open(shared: &Arc<Shared>, iq: Stanza, caller: Caller, request: Request
         Err(Full::TooMany) => return shared.refuse(&iq, refusal::busy("Too many readouts are open.")).await,
     };
     let selection = selection(&request, &scope);
+    let reader = caller.jid.clone();
     let delivery = Delivery::answering(Arc::clone(shared), iq, caller.jid, generation, request.id);
-    let run = Run { shared: Arc::clone(shared), ticket, targets, selection: Arc::new(selection), delivery };
+    let run = Run { shared: Arc::clone(shared), reader, ticket, targets, selection: Arc::new(selection), delivery };
     shared.tasks.spawn(run.from(wait));
+}
+
+/// The readout that a subscription asks for when it begins; the data goes out under the subscription's id. If the
+/// subscriber has a readout of that id, that one has to do.
+pub(super) fn now(
+    shared: &Arc<Shared>,
+    to: Jid,
+    generation: Generation,
+    id: String,
+    targets: Vec<Target>,
+    selection: Selection,
+) {
+    let Ok(ticket) = shared.readouts.open(&to, &id) else { return };
+    let delivery = Delivery::in_messages(Arc::clone(shared), to.clone(), generation, id);
+    let run = Run { shared: Arc::clone(shared), reader: to, ticket, targets, selection: Arc::new(selection), delivery };
+    shared.tasks.spawn(run.from(None));
 }
 
 /// A concentrator has no fields of its own: without a node there is nothing to read, and the reader is told so.

@@ -9,6 +9,8 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use torg_thing::{Node, NodeError, NodeRef, ReadoutPart, Selection, Timestamp, readout};
 
+use torg_wire::jid::Jid;
+
 use super::delivery::Delivery;
 use super::registry::Ticket;
 use super::until;
@@ -39,6 +41,8 @@ pub(in crate::concentrator) struct Target {
 /// A readout that was accepted.
 pub(super) struct Run {
     pub(super) shared: Arc<Shared>,
+    /// Who gets the data.
+    pub(super) reader: Jid,
     pub(super) ticket: Ticket,
     pub(super) targets: Vec<Target>,
     pub(super) selection: Arc<Selection>,
@@ -196,6 +200,7 @@ impl Run {
         let Some(target) = self.targets.get(index) else { return };
         match part {
             ReadoutPart::Fields(fields) => {
+                self.shared.subscriptions.read(&self.reader, &target.address, &fields);
                 // Nodes are trusted to send only what was asked for, and yet: what was not granted does not leave.
                 for field in fields.into_iter().filter(|field| self.selection.includes(field)) {
                     self.delivery.field(Some(&target.asked), field).await;

@@ -10,7 +10,7 @@ async fn every_interface_is_listed_in_every_generation() {
     let mut world = World::new().await;
     world.ask("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
     let info = Info::decode(world.next().await.payload().unwrap()).unwrap();
-    for interface in [Interface::Concentrator, Interface::Control, Interface::SensorData, Interface::Synchronization] {
+    for interface in Interface::ALL {
         for generation in Generation::ALL {
             assert!(info.has(generation.namespace(interface)), "{interface:?} {generation}");
         }

@@ -3,6 +3,7 @@
 mod browsing;
 mod controlling;
 mod discovering;
+mod following;
 mod friendship;
 mod reading;
 
