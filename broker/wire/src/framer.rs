@@ -413,18 +413,34 @@ impl Framer {
         }
     }
 
-    /// Jumps over bytes that change nothing, which are most.
+    /// Jumps over bytes that complete nothing, which are most.
     fn skip_plain(&mut self) {
         // Never past the first byte that would be one too many.
         let end = self.start.saturating_add(self.limits.bytes).min(self.buffer.len());
         let Some(ahead) = self.buffer.get(self.next..end) else { return };
+        let mut quote = match self.place {
+            Place::Quoted(quote) => Some(quote),
+            _ => None,
+        };
         let skipped = match self.place {
             Place::Content => memchr::memchr(b'<', ahead),
-            Place::Quoted(quote) => ahead.iter().position(|b| *b == quote),
-            Place::StartTag => ahead.iter().position(|b| matches!(b, b'>' | b'<' | b'\'' | b'"')),
             Place::EndTag => ahead.iter().position(|b| matches!(b, b'>' | b'<')),
-            _ => Some(0),
+            Place::StartTag | Place::Quoted(_) => ahead.iter().position(|b| match quote {
+                None if matches!(b, b'\'' | b'"') => {
+                    quote = Some(*b);
+                    false
+                }
+                None => matches!(b, b'>' | b'<'),
+                Some(open) => {
+                    quote = quote.filter(|_| *b != open);
+                    false
+                }
+            }),
+            _ => return,
         };
+        if matches!(self.place, Place::StartTag | Place::Quoted(_)) {
+            self.place = quote.map_or(Place::StartTag, Place::Quoted);
+        }
         self.next = self.next.saturating_add(skipped.unwrap_or(ahead.len()));
     }
 

@@ -203,3 +203,42 @@ impl fmt::Display for StreamError {
 }
 
 impl std::error::Error for StreamError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Scope;
+
+    #[test]
+    fn a_stream_error_reads_back_as_itself() {
+        let error = StreamError::see_other_host("[2001:db8::1]:5222")
+            .with_text("Moved.")
+            .with_application(Element::new("urn:app", "moved"));
+        assert_eq!(StreamError::from_element(&error.to_element()), Some(error));
+    }
+
+    #[test]
+    fn every_condition_reads_back_as_itself() {
+        for condition in StreamCondition::ALL {
+            let error = StreamError::new(condition);
+            assert_eq!(StreamError::from_element(&error.to_element()), Some(error), "{condition}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_condition_is_undefined() {
+        let element =
+            Element::new(ns::STREAMS, "error").with_child(Element::new(ns::STREAM_ERRORS, "not-yet-invented"));
+        let error = StreamError::from_element(&element);
+        assert_eq!(error, Some(StreamError::new(StreamCondition::UndefinedCondition)));
+        assert_eq!(StreamError::from_element(&Element::new(ns::CLIENT, "error")), None);
+    }
+
+    #[test]
+    fn a_stream_error_is_written_with_the_prefix_of_the_stream() {
+        let error = StreamError::new(StreamCondition::HostUnknown);
+        let mut text = String::new();
+        error.to_element().write_to(&mut text, &Scope::CLIENT);
+        assert_eq!(text, "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>");
+    }
+}

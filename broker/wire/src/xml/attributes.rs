@@ -40,7 +40,7 @@ impl<'a> RawAttributes<'a> {
 }
 
 /// Splits around the first such byte, which must be ASCII.
-fn split_once(text: &str, is_wanted: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
+pub(crate) fn split_once(text: &str, is_wanted: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
     let at = text.bytes().position(is_wanted)?;
     Some((text.get(..at)?, text.get(at.saturating_add(1)..)?))
 }

@@ -10,6 +10,8 @@ mod limits;
 mod namespace;
 mod parse;
 mod refs;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use bindings::Declarations;

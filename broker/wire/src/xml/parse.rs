@@ -11,7 +11,7 @@ use compact_str::CompactString;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::attributes::{RawAttributes, normalised_value};
+use super::attributes::{RawAttributes, normalised_value, split_once};
 use super::bindings::{Bindings, Declarations};
 use super::element::Attribute;
 use super::refs::push_reference;
@@ -265,7 +265,7 @@ fn declared_prefix(name: &str) -> Option<&str> {
 
 /// Splits a qualified name and checks both halves (Namespaces in XML §4).
 fn split_name(name: &str) -> Result<(Option<&str>, &str), StreamError> {
-    let (prefix, local) = match name.split_once(':') {
+    let (prefix, local) = match split_once(name, |b| b == b':') {
         Some((prefix, local)) => (Some(prefix), local),
         None => (None, name),
     };
