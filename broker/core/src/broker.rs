@@ -27,6 +27,7 @@ use crate::router::{Router, Shared};
 use crate::service::Service;
 use crate::services::Services;
 use crate::session::{Attached, Ending};
+use crate::sweep;
 use crate::tls::{Loaded, ServerTls, TlsError};
 
 /// Password checks (PLAIN) at the same time; the cores have other work.
@@ -126,6 +127,7 @@ impl Builder {
             cut: CancellationToken::new(),
             runtime: Handle::current(),
         });
+        router.spawn(sweep::run(router.clone()));
         let settings = ServerSettings { domain, policy, features: features(), limits: XmlLimits::CLIENT };
         let gate = Gate::new(self.limits.unauthenticated, self.limits.unauthenticated_per_address);
         Ok(Broker {

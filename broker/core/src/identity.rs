@@ -60,6 +60,10 @@ impl Envelope {
         &self.stanza
     }
 
+    pub(crate) fn into_parts(self) -> (Identity, Stanza) {
+        (self.identity, self.stanza)
+    }
+
     /// The stanza, taken out.
     pub fn into_stanza(self) -> Stanza {
         self.stanza

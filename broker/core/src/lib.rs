@@ -13,6 +13,7 @@ mod router;
 mod service;
 mod services;
 mod session;
+mod sweep;
 pub mod tls;
 mod xep;
 

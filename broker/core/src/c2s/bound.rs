@@ -23,6 +23,7 @@ impl Bound {
     pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize) {
         let from = self.in_flight.len();
         if self.session.queue.pop_some(&mut self.in_flight, bytes) {
+            out.reserve(self.in_flight.iter().skip(from).map(|parcel| parcel.text.len()).sum());
             for parcel in self.in_flight.iter().skip(from) {
                 out.extend_from_slice(&parcel.text);
             }

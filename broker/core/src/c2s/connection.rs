@@ -85,7 +85,14 @@ impl Connection {
         match output {
             Output::Write(bytes) if self.out.is_empty() => self.out = bytes,
             Output::Write(bytes) => self.out.extend_from_slice(&bytes),
-            Output::Stanza(stanza) => self.stanza(stanza).await,
+            Output::Stanza(stanza) => {
+                let Some(bound) = &self.bound else { return Ok(None) };
+                match self.shell.router.accept(&bound.session, stanza) {
+                    Ok(None) => {}
+                    Ok(Some(work)) => work.await,
+                    Err(error) => self.machine.close_with_error(error),
+                }
+            }
             Output::StartTls => {
                 self.flush(io).await?;
                 return Ok(Some(Next::StartTls));
@@ -112,19 +119,11 @@ impl Connection {
                     self.machine.store_failed(now());
                 }
             },
-            Output::CheckPassword(check) => self.check(check).await,
-            Output::Bind { account, mechanism, resource } => self.bind(&account, mechanism, &resource).await,
+            Output::CheckPassword(check) => Box::pin(self.check(check)).await,
+            Output::Bind { account, mechanism, resource } => Box::pin(self.bind(&account, mechanism, &resource)).await,
             _ => tracing::error!("The stream's machine asks something unknown."),
         }
         Ok(None)
-    }
-
-    async fn stanza(&mut self, stanza: torg_wire::stanza::Stanza) {
-        let Some(bound) = &self.bound else { return };
-        let session = Arc::clone(&bound.session);
-        if let Err(error) = self.shell.router.accept(&session, stanza).await {
-            self.machine.close_with_error(error);
-        }
     }
 
     async fn check(&mut self, check: PasswordCheck) {

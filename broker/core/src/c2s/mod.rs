@@ -104,7 +104,7 @@ where
 {
     let seed = seed()?;
     let begun = now();
-    let (mut stream, secured) = handshake(&shell, socket, begun).await?;
+    let (mut stream, secured) = Box::pin(handshake(&shell, socket, begun)).await?;
     // The handshake counts against the time to log in: the machine's clock starts at the connection.
     let machine = ServerStream::direct_tls(Arc::clone(&shell.settings), seed, secured, begun);
     finish(&mut Connection::new(shell, machine, place), &mut stream).await
@@ -120,7 +120,7 @@ where
     if let Next::Closed(why) = connection.run(&mut socket).await? {
         return Ok(why);
     }
-    let (mut stream, secured) = handshake(&shell, socket, begun).await?;
+    let (mut stream, secured) = Box::pin(handshake(&shell, socket, begun)).await?;
     connection.machine.secured(secured, now());
     finish(&mut connection, &mut stream).await
 }
@@ -154,4 +154,20 @@ fn seed() -> io::Result<Seed> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(Seed::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the allocations of TLS this decides what an idle session costs (20 KiB are promised). A future that has grown past this
+    /// carries something rare that belongs into a box.
+    #[test]
+    fn the_task_of_a_connection_stays_small() {
+        fn size<F: Future>(_: impl FnOnce(Arc<Shell>, tokio::net::TcpStream, Begin, Place) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(serve::<tokio::net::TcpStream>);
+        assert!(size <= 4096, "{size} bytes");
+    }
 }

@@ -68,7 +68,10 @@ impl Router {
 
     async fn drain(&self, mut session: Arc<Session>) {
         loop {
+            // Until the table is empty newer messages go behind those in it.
+            session.queue.set_behind(true);
             if let Err(error) = self.drain_once(&session).await {
+                session.queue.set_behind(false); // better out of order than into a store that fails
                 tracing::error!(%error, account = %session.account, "Offline messages could not be delivered; they stay.");
             }
             let mut draining = self.shared().draining.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +96,7 @@ impl Router {
         loop {
             let page = self.shared().offline.after(&session.account, last).await?;
             if page.is_empty() {
+                session.queue.set_behind(false);
                 return Ok(());
             }
             let mut receipts = Vec::with_capacity(page.len());

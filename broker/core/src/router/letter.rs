@@ -34,6 +34,10 @@ impl Letter {
         &self.stanza
     }
 
+    pub(crate) fn into_stanza(self) -> Stanza {
+        Arc::unwrap_or_clone(self.stanza)
+    }
+
     pub(crate) fn give(&self, session: &Session) -> Taken {
         self.push(session, None)
     }

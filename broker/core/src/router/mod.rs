@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -154,12 +155,41 @@ impl Router {
             || child.is(ns::STANZA_ID, "stanza-id") && child.attr("by") == Some(domain)
     }
 
-    /// Handles one stanza of a session. It has reached its queue, its service or its table when this answers.
+    /// Handles one stanza of a session. What is done at once leaves nothing; else the work that is left is to be awaited before
+    /// the session's next stanza. Then the stanza has reached its queue, its service or its table.
+    ///
+    /// The work is in a box of its own, so that an idle session's task keeps no room for it.
     ///
     /// # Errors
     /// The stream error that ends the session.
-    pub(crate) async fn accept(&self, session: &Arc<Session>, stanza: Stanza) -> Result<(), StreamError> {
+    pub(crate) fn accept(
+        &self,
+        session: &Arc<Session>,
+        stanza: Stanza,
+    ) -> Result<Option<BoxFuture<'static, ()>>, StreamError> {
         let envelope = self.admit(session, stanza)?;
+        let Some(envelope) = self.hand_over(envelope) else { return Ok(None) };
+        let (router, session) = (self.clone(), Arc::clone(session));
+        Ok(Some(Box::pin(async move { router.route(&session, envelope).await })))
+    }
+
+    /// The usual case: an iq or a message for a session that is here and takes it. Gives back what is any other case.
+    fn hand_over(&self, envelope: Envelope) -> Option<Envelope> {
+        let stanza = envelope.stanza();
+        if matches!(stanza.kind(), StanzaKind::Presence(_)) {
+            return Some(envelope);
+        }
+        let target = stanza.to().and_then(|to| self.0.sessions.find(to.bare_str(), to.resource()?));
+        let Some(target) = target else { return Some(envelope) };
+        let (identity, stanza) = envelope.into_parts();
+        let letter = Letter::new(stanza);
+        match letter.give(&target) {
+            Taken::Yes => None,
+            Taken::Full | Taken::Gone => Some(Envelope::new(identity, letter.into_stanza())),
+        }
+    }
+
+    async fn route(&self, session: &Arc<Session>, envelope: Envelope) {
         let request = service::header(envelope.stanza());
         let handled = match envelope.stanza().kind() {
             StanzaKind::Iq(_) => self.route_iq(session, envelope).await,
@@ -170,13 +200,16 @@ impl Router {
             tracing::error!(%error, from = %session.jid, "A stanza could not be handled.");
             self.refuse(&request, StanzaCondition::InternalServerError);
         }
-        Ok(())
     }
 
     /// As [`Router::accept`]; a part of this process that claims another sender only loses its stanza.
     pub(crate) async fn accept_internal(&self, session: &Arc<Session>, stanza: Stanza) {
-        if let Err(error) = self.accept(session, stanza).await {
-            tracing::error!(%error, session = %session.jid, "An internal session sent a stanza that is not its own.");
+        match self.accept(session, stanza) {
+            Ok(None) => {}
+            Ok(Some(work)) => work.await,
+            Err(error) => {
+                tracing::error!(%error, session = %session.jid, "An internal session sent a stanza that is not its own.");
+            }
         }
     }
 

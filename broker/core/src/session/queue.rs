@@ -9,6 +9,7 @@ use torg_wire::stanza::{PresenceType, Stanza, StanzaKind};
 use torg_wire::stream_error::StreamError;
 
 use crate::limits::{QUEUE_BYTES, QUEUE_STANZAS};
+use crate::offline::is_storable;
 
 /// A stanza on its way to one session.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ struct Inner {
     ending: Option<Ending>,
     /// A message went to the offline store because the queue was full; fetch it once there is room.
     overflowed: bool,
+    /// Messages of the account are in the offline store: newer ones go behind them, to keep their order (RFC 6120 §10.1).
+    behind: bool,
 }
 
 impl Queue {
@@ -60,6 +63,9 @@ impl Queue {
         let mut inner = self.lock();
         if inner.gone {
             return Err(Rejected::Gone);
+        }
+        if inner.behind && parcel.receipt.is_none() && is_storable(&parcel.stanza) {
+            return Err(Rejected::Full);
         }
         let size = parcel.text.len();
         if inner.parcels.len() >= QUEUE_STANZAS || inner.bytes + size > QUEUE_BYTES {
@@ -145,7 +151,14 @@ impl Queue {
     }
 
     pub(crate) fn mark_overflow(&self) {
-        self.lock().overflowed = true;
+        let mut inner = self.lock();
+        inner.overflowed = true;
+        inner.behind = true;
+    }
+
+    /// Whether messages are in the offline store that must come before newer ones.
+    pub(crate) fn set_behind(&self, behind: bool) {
+        self.lock().behind = behind;
     }
 
     /// Whether messages went past the queue since the last time of asking.

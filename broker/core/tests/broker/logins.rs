@@ -54,6 +54,17 @@ async fn a_handshake_that_never_begins_is_cut_off_too() {
     assert!(begun.elapsed() >= LOGIN_TIME && begun.elapsed() < LOGIN_TIME + Duration::from_secs(1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_account_is_removed_ends_within_a_minute() {
+    let world = World::new().await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    let bob = world.client("bob@site.example/desk").await;
+    world.accounts.remove("anna");
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert!(anna.end().await.to_string().contains("not-authorized"));
+    assert_eq!(world.broker.router().sessions(), 1, "{} stays", bob.jid);
+}
+
 #[tokio::test]
 async fn places_of_those_who_have_not_logged_in_are_limited_and_given_back() {
     let limits = Limits { unauthenticated: 2, ..Limits::default() };

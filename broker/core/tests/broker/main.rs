@@ -1,5 +1,7 @@
 //! Whole brokers in memory: scripts of whole stories, logins, limits, faults of the store.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod client;
 mod faults;
 mod limits;
