@@ -174,7 +174,7 @@ pub enum Node {
     Read(NodeRead),
     /// Set control parameters of one node
     #[command(after_help = "A value out of the parameter's range is refused before anything reaches the bus.\n\n\
-        Example:\n  torg node set --as anna@site.example relay-1 \"Relay 1=true\" \"Relay 2=false\"")]
+        Example:\n  torg node set --as anna@site.example relay-1 \"Digital Output 1=true\" \"Digital Output 2=false\"")]
     Set(NodeSet),
     /// Follow the fields of nodes until Ctrl-C
     #[command(after_help = "Example:\n  torg node watch --as anna@site.example meter-7 --every 5\n  \
@@ -355,7 +355,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
         Some(_) => Err("the name before = is empty".to_owned()),
-        None => Err("write NAME=VALUE, such as \"Relay 1=true\"".to_owned()),
+        None => Err("write NAME=VALUE, such as \"Digital Output 1=true\"".to_owned()),
     }
 }
 

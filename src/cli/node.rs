@@ -260,6 +260,7 @@ async fn watch(arguments: &args::NodeWatch, terminal: &mut Terminal<'_>) -> Resu
         let nodes = choose(&gateway, &arguments.nodes, &arguments.place).await?;
         let wanted = Wanted { nodes, fields, categories };
         let mut watching = gateway.watch(wanted, Duration::from_secs(arguments.every)).await?;
+        let mut first = true;
         let mut left = arguments.count.unwrap_or(u64::MAX);
         while left > 0 {
             let readings = tokio::select! {
@@ -270,9 +271,13 @@ async fn watch(arguments: &args::NodeWatch, terminal: &mut Terminal<'_>) -> Resu
             if arguments.connection.json {
                 terminal.json_line(&readings)?;
             } else {
-                write!(terminal.out, "{}", table(&readings))?;
+                let text = table(&readings);
+                // The titles stand above the first update only.
+                let rows = if first { text.as_str() } else { text.split_once('\n').map_or("", |(_, rows)| rows) };
+                write!(terminal.out, "{rows}")?;
                 terminal.out.flush()?;
             }
+            first = false;
             left -= 1;
         }
         watching.end(tokio::time::Instant::now() + Duration::from_secs(1)).await;

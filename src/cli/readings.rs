@@ -3,7 +3,7 @@
 use super::Table;
 use crate::client::{NodeReadings, Readings};
 
-/// One row per field, and one per reason why something could not be read.
+/// One row per field, and one per reason why something could not be read. Times are cut to the second.
 #[must_use]
 pub fn table(readings: &Readings) -> String {
     let mut table = Table::new(&["node", "field", ">value", "unit", "time", "quality"]);
@@ -11,7 +11,7 @@ pub fn table(readings: &Readings) -> String {
         let name = place(node);
         for field in &node.fields {
             let value = field.value.to_string();
-            table.row([&name, &field.name, &value, &field.unit, &field.time, &field.quality.join(" ")]);
+            table.row([&name, &field.name, &value, &field.unit, &to_the_second(&field.time), &field.quality.join(" ")]);
         }
         for reason in node.error.iter().flat_map(|error| error.lines()) {
             table.sentence([name.as_str(), &format!("error: {reason}")]);
@@ -21,6 +21,14 @@ pub fn table(readings: &Readings) -> String {
         }
     }
     table.render()
+}
+
+/// `2026-03-01T10:15:00.123Z` without its fraction.
+fn to_the_second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, fraction)) => format!("{whole}{}", fraction.trim_start_matches(|c: char| c.is_ascii_digit())),
+        None => time.to_owned(),
+    }
 }
 
 /// The node as people name it: with its partition if it has one.
@@ -45,7 +53,7 @@ mod tests {
                         name: "Voltage L1".into(),
                         value: Value::Text("230.10".into()),
                         unit: "V".into(),
-                        time: "2026-03-01T10:15:00Z".into(),
+                        time: "2026-03-01T10:15:00.5Z".into(),
                         quality: vec!["ar".into()],
                         categories: vec!["m".into()],
                     }],
@@ -78,7 +86,7 @@ mod tests {
             serde_json::to_value(sample()).unwrap(),
             serde_json::json!({"nodes": [
                 {"jid": "gateway@site.example", "node": "meter-7", "source": "plant", "partition": "", "fields": [
-                    {"name": "Voltage L1", "value": "230.10", "unit": "V", "time": "2026-03-01T10:15:00Z",
+                    {"name": "Voltage L1", "value": "230.10", "unit": "V", "time": "2026-03-01T10:15:00.5Z",
                      "quality": ["ar"], "categories": ["m"]}]},
                 {"jid": "gateway@site.example", "node": "meter-8", "source": "plant", "partition": "", "fields": [],
                  "error": "The unit did not answer within 500 ms."},

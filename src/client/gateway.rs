@@ -112,7 +112,7 @@ impl Gateway {
         }
     }
 
-    /// All nodes of one source, or of every source.
+    /// All nodes of one source, or of every source, by address.
     ///
     /// # Errors
     /// As [`GatewayError`].
@@ -134,6 +134,8 @@ impl Gateway {
                 Err(error) => return Err(error),
             }
         }
+        // Concentrators list nodes as they came; readers like the same order each time.
+        all.sort_by(|a, b| a.node.cmp(&b.node));
         Ok(all)
     }
 

@@ -133,7 +133,7 @@ impl Demo {
              \n\
              Try in another terminal:\n\
              \x20 torg node ls {common}\n\
-             \x20 torg node set relay-1 \"Relay 1=true\" {common}\n\
+             \x20 torg node set relay-1 \"Digital Output 1=true\" {common}\n\
              \x20 torg node watch meter-7 --field \"Voltage L1\" {common}\n\
              or log in with any XMPP client. Ctrl-C ends everything.\n",
             self.directory.path("torg.toml").display(),
