@@ -163,9 +163,14 @@ impl Appliance {
     async fn start_concentrator(&mut self) {
         let Some(config) = &self.settings.concentrator else { return };
         self.broker.publish(config.jid.as_jid(), "Concentrator");
-        self.concentrator =
-            Running::start(&config.jid, config.friends.clone(), self.broker.router(), &self.tree, Arc::clone(&self.clock))
-                .await;
+        self.concentrator = Running::start(
+            &config.jid,
+            config.friends.clone(),
+            self.broker.router(),
+            &self.tree,
+            Arc::clone(&self.clock),
+        )
+        .await;
     }
 
     /// Makes the bridges those of a configuration, and their names the data sources.
@@ -204,7 +209,12 @@ impl Appliance {
     #[must_use]
     pub fn status(&self) -> String {
         let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-        format!("Serving {}: {}, {}.", self.settings.broker.domain, count(self.bridges.len(), "line"), count(self.tree.len(), "node"))
+        format!(
+            "Serving {}: {}, {}.",
+            self.settings.broker.domain,
+            count(self.bridges.len(), "line"),
+            count(self.tree.len(), "node")
+        )
     }
 
     /// True as long as every part that must run does.
@@ -297,6 +307,7 @@ async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> 
 }
 
 fn local(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Internal(error.to_string()));
+    let address =
+        |listener: &TcpListener| listener.local_addr().map_err(|error| StartError::Internal(error.to_string()));
     listeners.iter().map(address).collect()
 }

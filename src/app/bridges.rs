@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use torg_thing::{
-    BridgeError, BridgeLine, Clock, Host, Node, NodeConflict, NodeDirectory, NodeMessage, NodeRef,
-    ObservationSender, Severity, Sniffer,
+    BridgeError, BridgeLine, Clock, Host, Node, NodeConflict, NodeDirectory, NodeMessage, NodeRef, ObservationSender,
+    Severity, Sniffer,
 };
 use tracing::{error, info, warn};
 

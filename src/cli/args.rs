@@ -109,9 +109,11 @@ pub struct Demo {
 #[derive(Debug, Subcommand)]
 pub enum Account {
     /// Create an account
-    #[command(after_help = "The password is asked for without echo, or read from the first line of standard input.\n\n\
+    #[command(
+        after_help = "The password is asked for without echo, or read from the first line of standard input.\n\n\
         Example:\n  torg account add anna@site.example\n  \
-        pass show anna | torg account add anna@site.example --password-stdin")]
+        pass show anna | torg account add anna@site.example --password-stdin"
+    )]
     Add(AccountPassword),
     /// List the accounts
     #[command(after_help = "Example:\n  torg account list --json")]
@@ -312,8 +314,10 @@ pub enum Profile {
     #[command(after_help = "Example:\n  torg profile test my-meter.toml")]
     Test(ProfileFiles),
     /// Write what profiles say as a page for people
-    #[command(after_help = "Without FILE the shipped profiles are listed; an id such as eastron.sdm630 names a shipped one.\n\n\
-        Example:\n  torg profile doc eastron.sdm630")]
+    #[command(
+        after_help = "Without FILE the shipped profiles are listed; an id such as eastron.sdm630 names a shipped one.\n\n\
+        Example:\n  torg profile doc eastron.sdm630"
+    )]
     Doc(ProfileDoc),
     /// Print the JSON Schema of profiles, for completion and checks in an editor
     #[command(after_help = "Example:\n  torg profile schema > torg-profile.schema.json")]
@@ -377,7 +381,7 @@ mod tests {
                 let path = format!("{path} {}", child.get_name());
                 let leaf = !child.has_subcommands();
                 let help = child.get_after_help().map(ToString::to_string).unwrap_or_default();
-                if leaf && !help.contains(&format!("{path}")) {
+                if leaf && !help.contains(&path) {
                     without.push(path.clone());
                 }
                 visit(child, &path, without);

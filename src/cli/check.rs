@@ -24,7 +24,8 @@ pub(super) fn check(arguments: &Check, terminal: &mut Terminal<'_>) -> Result<()
     match &checked {
         Ok(config) if !arguments.json => {
             let lines: usize = config.bridges.iter().map(|bridge| bridge.lines.len()).sum();
-            let nodes: usize = config.bridges.iter().flat_map(|bridge| &bridge.lines).map(|line| line.nodes.len()).sum();
+            let nodes: usize =
+                config.bridges.iter().flat_map(|bridge| &bridge.lines).map(|line| line.nodes.len()).sum();
             terminal.line(&format!(
                 "{} is right: {}, {}, {}.",
                 file.display(),

@@ -29,7 +29,11 @@ pub(super) fn run(arguments: &args::Demo, terminal: &mut Terminal<'_>) -> Result
     telemetry::start(Log { level: Level::Error, ..Log::default() });
     block_on(async {
         let demo = Demo::start(arguments.dir.as_deref()).await?;
-        let shown = if arguments.once { once(&demo, arguments, terminal).await } else { stay(&demo, arguments, terminal).await };
+        let shown = if arguments.once {
+            once(&demo, arguments, terminal).await
+        } else {
+            stay(&demo, arguments, terminal).await
+        };
         let in_time = demo.stop().await;
         shown?;
         if in_time { Ok(()) } else { Err(Failure::failed("The demonstration did not end in time.")) }

@@ -331,7 +331,8 @@ async fn choose(gateway: &Gateway, names: &[String], place: &Place) -> Result<Ve
 }
 
 fn pick(nodes: &[NodeInfo], names: &[String], place: &Place) -> Result<Vec<NodeRef>, String> {
-    let here = |node: &&NodeInfo| place.partition.as_deref().is_none_or(|wanted| node.node.partition.as_str() == wanted);
+    let here =
+        |node: &&NodeInfo| place.partition.as_deref().is_none_or(|wanted| node.node.partition.as_str() == wanted);
     if names.is_empty() {
         let readable = nodes.iter().filter(here).filter(|node| node.is_readable);
         let chosen: Vec<NodeRef> = readable.map(|node| node.node.clone()).collect();

@@ -39,7 +39,7 @@ impl std::fmt::Debug for Password {
 ///
 /// # Errors
 /// Standard input holds none, or there is no terminal to ask at.
-pub fn existing(terminal: &mut Terminal<'_>, from_stdin: bool, jid: &str) -> Result<Password, Failure> {
+pub(super) fn existing(terminal: &mut Terminal<'_>, from_stdin: bool, jid: &str) -> Result<Password, Failure> {
     if from_stdin { first_line(terminal.input) } else { ask(&format!("Password of {jid}: ")) }
 }
 
@@ -47,7 +47,7 @@ pub fn existing(terminal: &mut Terminal<'_>, from_stdin: bool, jid: &str) -> Res
 ///
 /// # Errors
 /// As [`existing`]; also when the two differ.
-pub fn new(terminal: &mut Terminal<'_>, from_stdin: bool, jid: &str) -> Result<Password, Failure> {
+pub(super) fn new(terminal: &mut Terminal<'_>, from_stdin: bool, jid: &str) -> Result<Password, Failure> {
     if from_stdin {
         return first_line(terminal.input);
     }

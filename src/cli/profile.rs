@@ -98,7 +98,10 @@ fn report(arguments: &args::ProfileFiles, vectors: bool, terminal: &mut Terminal
         if let Some(vectors) = &report.vectors {
             show_vectors(&report.file, vectors, terminal)?;
             if !vectors.failed.is_empty() {
-                last = Some(Failure::failed(format!("{} of a profile failed.", count(vectors.failed.len(), "expectation"))));
+                last = Some(Failure::failed(format!(
+                    "{} of a profile failed.",
+                    count(vectors.failed.len(), "expectation")
+                )));
             }
         } else if report.ok {
             terminal.line(&format!("{} is right.", report.file))?;

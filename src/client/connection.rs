@@ -90,7 +90,9 @@ pub enum ConnectError {
         within: Duration,
     },
     /// The certificate is not believed.
-    #[error("The certificate of {domain} is not trusted: {text}. If the server has its own authority, name its file with --ca.")]
+    #[error(
+        "The certificate of {domain} is not trusted: {text}. If the server has its own authority, name its file with --ca."
+    )]
     Untrusted {
         /// For whom it should be.
         domain: String,
@@ -143,8 +145,7 @@ async fn log_in(options: &ConnectOptions, server: &str) -> Result<Connection, Co
     let username = options.account.local().ok_or_else(|| ConnectError::NoAccount(options.account.clone()))?;
     let login =
         Login { username: username.to_owned(), password: options.password.clone(), scram_sha1: false, plain: false };
-    let settings =
-        Arc::new(ClientSettings { account: options.account.clone(), login, resource: None, limits: LIMITS });
+    let settings = Arc::new(ClientSettings { account: options.account.clone(), login, resource: None, limits: LIMITS });
     let tls = ClientTls::new(&options.trust)?;
     let domain = options.account.domain();
     let ended = |fault| ended(server, &options.account, fault);
@@ -254,11 +255,10 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, machine: &
                 },
                 ClientOutput::Ready { jid, .. } => return Step::Ready(jid),
                 ClientOutput::StartTls => return Step::StartTls,
-                ClientOutput::Write(bytes) => {
-                    if stream.write_all(&bytes).await.and(stream.flush().await).is_err() {
-                        machine.end_of_input();
-                    }
-                }
+                ClientOutput::Write(bytes) => match write_now(stream, &bytes).await {
+                    Ok(()) => {}
+                    Err(_) => machine.end_of_input(),
+                },
                 // Nothing can be for us before the session is there.
                 _ => {}
             }
@@ -273,6 +273,11 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, machine: &
             () = until(deadline) => machine.wake(now()),
         }
     }
+}
+
+async fn write_now<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 /// Waits for a deadline, for ever if there is none.
@@ -328,7 +333,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Loop<S> {
         loop {
             if let Some(fault) = self.outputs() {
                 // What the machine wanted to say last; a peer that is gone does not hear it.
-                let _ = self.writer.write_all(&self.out).await.and(self.writer.flush().await);
+                let _ = write_now(&mut self.writer, &self.out).await;
                 return format!("{fault}.");
             }
             let deadline = self.machine.deadline().map(Instant::from_std);

@@ -97,7 +97,8 @@ impl Search<'_> {
         let mut found: Vec<Gateway> = Vec::new();
         while let Ok(stanza) = timeout_at(deadline, next_stanza(self.session, &mut self.inbox)).await {
             let stanza = stanza?;
-            let Some(candidate) = candidates.iter().find(|jid| stanza.from().is_some_and(|from| from.bare_str() == jid.as_str()))
+            let Some(candidate) =
+                candidates.iter().find(|jid| stanza.from().is_some_and(|from| from.bare_str() == jid.as_str()))
             else {
                 continue;
             };
@@ -114,7 +115,10 @@ impl Search<'_> {
         let addresses: Vec<BareJid> = found.iter().map(|gateway| gateway.address().to_bare()).collect();
         match found.pop() {
             Some(gateway) if found.is_empty() => Ok(gateway),
-            Some(_) => Err(GatewayError::Choice(format!("There are several concentrators, choose one with --jid: {}.", names(&addresses)))),
+            Some(_) => Err(GatewayError::Choice(format!(
+                "There are several concentrators, choose one with --jid: {}.",
+                names(&addresses)
+            ))),
             None => Err(GatewayError::Choice(format!(
                 "No concentrator is online among {}: name one with --jid.",
                 names(&candidates)

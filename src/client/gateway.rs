@@ -163,7 +163,12 @@ impl Gateway {
         Ok(readings)
     }
 
-    async fn read_some(&self, nodes: &[NodeRef], wanted: &Wanted, collected: &mut Collected) -> Result<(), GatewayError> {
+    async fn read_some(
+        &self,
+        nodes: &[NodeRef],
+        wanted: &Wanted,
+        collected: &mut Collected,
+    ) -> Result<(), GatewayError> {
         let id = self.session.fresh_id();
         let mut request = Request::of(&id, nodes.to_vec());
         request.fields.clone_from(&wanted.fields);
@@ -235,9 +240,10 @@ impl Gateway {
             return GatewayError::Parameter(format!("{node}: {}: {}", about.parameter, about.text));
         }
         match error.condition() {
-            Some(StanzaCondition::ItemNotFound) => {
-                GatewayError::UnknownNode(format!("{} has no node {node} that can be controlled.", self.address.to_bare()))
-            }
+            Some(StanzaCondition::ItemNotFound) => GatewayError::UnknownNode(format!(
+                "{} has no node {node} that can be controlled.",
+                self.address.to_bare()
+            )),
             _ => error.into(),
         }
     }
@@ -268,7 +274,8 @@ pub(super) async fn next_stanza(session: &Session, inbox: &mut Inbox) -> Result<
 
 /// The form with the values of the user, or what is wrong with them.
 fn fill(form: &DataForm, values: &[(String, String)]) -> Result<DataForm, String> {
-    let names = || form.fields.iter().filter(|field| field.kind != Some(FieldKind::Hidden)).map(|field| field.var.as_str());
+    let names =
+        || form.fields.iter().filter(|field| field.kind != Some(FieldKind::Hidden)).map(|field| field.var.as_str());
     let mut filled = DataForm::submit();
     for (name, value) in values {
         let field = form.field(name).ok_or_else(|| {

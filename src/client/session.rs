@@ -160,7 +160,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`RequestError`].
-    pub async fn get(&self, to: Option<&Jid>, payload: Element, within: Duration) -> Result<Option<Element>, RequestError> {
+    pub async fn get(
+        &self,
+        to: Option<&Jid>,
+        payload: Element,
+        within: Duration,
+    ) -> Result<Option<Element>, RequestError> {
         self.request(IqType::Get, to, payload, within).await
     }
 
@@ -168,7 +173,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`RequestError`].
-    pub async fn set(&self, to: Option<&Jid>, payload: Element, within: Duration) -> Result<Option<Element>, RequestError> {
+    pub async fn set(
+        &self,
+        to: Option<&Jid>,
+        payload: Element,
+        within: Duration,
+    ) -> Result<Option<Element>, RequestError> {
         self.request(IqType::Set, to, payload, within).await
     }
 
@@ -238,7 +248,9 @@ impl Shared {
     /// its server (RFC 6120 §8.1.2.1, §10.3.3).
     fn may_answer(&self, to: Option<&Jid>, from: Option<&Jid>) -> bool {
         let own = |from: &Jid| {
-            from.as_str() == self.jid.bare_str() || from.as_str() == self.jid.as_str() || from.as_str() == self.jid.domain()
+            from.as_str() == self.jid.bare_str()
+                || from.as_str() == self.jid.as_str()
+                || from.as_str() == self.jid.domain()
         };
         match (to, from) {
             (Some(to), Some(from)) => to == from,

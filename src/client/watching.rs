@@ -93,7 +93,11 @@ impl Watching {
         if let Mode::Subscribed { id, .. } = self.mode {
             let end = Events::Unsubscribe(id).encode(self.gateway.generation);
             // Without an answer it ends with our presence.
-            let _ = tokio::time::timeout_at(by, self.gateway.session.set(Some(self.gateway.to()), end, self.gateway.within)).await;
+            let _ = tokio::time::timeout_at(
+                by,
+                self.gateway.session.set(Some(self.gateway.to()), end, self.gateway.within),
+            )
+            .await;
         }
     }
 }

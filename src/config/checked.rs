@@ -82,6 +82,10 @@ pub struct BridgeConfig {
 
 impl fmt::Debug for BridgeConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BridgeConfig").field("kind", &self.kind).field("name", &self.name).field("lines", &self.lines).finish()
+        f.debug_struct("BridgeConfig")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .field("lines", &self.lines)
+            .finish()
     }
 }

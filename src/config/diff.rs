@@ -54,7 +54,8 @@ pub struct RestartNeeded {
 /// The settings that differ and only take effect after a restart.
 #[must_use]
 pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
-    let concentrator = |settings: &Settings| settings.concentrator.as_ref().map(|concentrator| concentrator.jid.clone());
+    let concentrator =
+        |settings: &Settings| settings.concentrator.as_ref().map(|concentrator| concentrator.jid.clone());
     let differences = [
         ("broker.domain", old.broker.domain != new.broker.domain),
         ("broker.admins", old.broker.admins != new.broker.admins),

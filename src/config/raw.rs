@@ -17,11 +17,13 @@ pub(super) struct Raw {
     /// The concentrator: the XMPP address in front of all nodes.
     pub(super) concentrator: Option<RawConcentrator>,
     /// Device profiles of this site, beside the shipped ones.
+    #[expect(dead_code, reason = "checked here, read as ProfilesOnly")]
     pub(super) profiles: Option<RawProfiles>,
     /// What is logged, and how.
     pub(super) log: Option<RawLog>,
     /// The field buses.
     #[serde(default)]
+    #[expect(dead_code, reason = "checked here, read as BridgesOnly")]
     pub(super) bridge: Vec<RawBridge>,
 }
 

@@ -242,7 +242,8 @@ fn listeners(
             Ok(address) => addresses.push(address),
             Err(_) => {
                 let error = document.error_at(&at, format!("\"{text}\" is not an address to listen on"));
-                let error = error.allowed(format!("IP and port, such as 127.0.0.1:{port}, 0.0.0.0:{port} or [::]:{port}"));
+                let error =
+                    error.allowed(format!("IP and port, such as 127.0.0.1:{port}, 0.0.0.0:{port} or [::]:{port}"));
                 errors.push(error.suggest(listener_like(text, port)));
             }
         }
@@ -295,9 +296,10 @@ fn check_concentrator(
 
 /// A list of accounts.
 fn accounts(document: &Document<'_>, key: &str, texts: &[String], errors: &mut Vec<ConfigError>) -> BTreeSet<BareJid> {
-    let parsed = texts.iter().enumerate().filter_map(|(index, text)| {
-        account(document, &format!("{key}[{index}]"), text, errors)
-    });
+    let parsed = texts
+        .iter()
+        .enumerate()
+        .filter_map(|(index, text)| account(document, &format!("{key}[{index}]"), text, errors));
     parsed.collect()
 }
 
@@ -355,7 +357,9 @@ fn bridges(
             let key = format!("bridge[{index}]");
             let name = match SourceId::parse(&head.name) {
                 Ok(name) if head.name.is_empty() => {
-                    errors.push(document.error_at(&format!("{key}.name"), "is empty").allowed("a name such as \"plant\""));
+                    errors.push(
+                        document.error_at(&format!("{key}.name"), "is empty").allowed("a name such as \"plant\""),
+                    );
                     name
                 }
                 Ok(name) => name,
@@ -381,7 +385,9 @@ fn bridges(
                     for line in &lines {
                         for node in &line.nodes {
                             if let Some(first) = nodes.insert(node.clone(), format!("{name}/{}", line.name)) {
-                                errors.push(document.error_at(&key, format!("the node {node} is on line {first} already")));
+                                errors.push(
+                                    document.error_at(&key, format!("the node {node} is on line {first} already")),
+                                );
                             }
                         }
                     }

@@ -47,8 +47,7 @@ const INVENTED: BridgeKind = BridgeKind { name: "invented", sample: "", build };
 const KINDS: &[&BridgeKind] = &[&INVENTED];
 
 const SMALL: &str = "[broker]\ndomain = \"site.example\"\n";
-const WITH_CONCENTRATOR: &str =
-    "[broker]\ndomain = \"site.example\"\n[concentrator]\njid = \"gateway@site.example\"\n";
+const WITH_CONCENTRATOR: &str = "[broker]\ndomain = \"site.example\"\n[concentrator]\njid = \"gateway@site.example\"\n";
 
 fn errors(text: &str) -> Vec<String> {
     match parse("torg.toml", text, KINDS) {
@@ -101,7 +100,9 @@ fn every_mistake_of_every_section_is_told_at_once() {
 fn the_broker_needs_a_domain() {
     assert_eq!(
         errors("[store]\npath = \"torg.db\"\n"),
-        ["torg.toml:1:1: broker: needs a [broker] section with the domain it serves; expected domain = \"site.example\""]
+        [
+            "torg.toml:1:1: broker: needs a [broker] section with the domain it serves; expected domain = \"site.example\""
+        ]
     );
 }
 
@@ -109,7 +110,9 @@ fn the_broker_needs_a_domain() {
 fn an_account_is_no_domain() {
     assert_eq!(
         errors("[broker]\ndomain = \"anna@site.example\"\n"),
-        ["torg.toml:2:10: broker.domain: is an account, not a domain: found \"anna@site.example\"; did you mean `site.example`?"]
+        [
+            "torg.toml:2:10: broker.domain: is an account, not a domain: found \"anna@site.example\"; did you mean `site.example`?"
+        ]
     );
 }
 
@@ -118,7 +121,9 @@ fn a_domain_is_no_account() {
     let text = format!("{WITH_CONCENTRATOR}friends = [\"anna@site.example\", \"site.example\"]\n");
     assert_eq!(
         errors(&text),
-        ["torg.toml:5:33: concentrator.friends[1]: \"site.example\" is a domain, not an account; expected an address such as anna@site.example"]
+        [
+            "torg.toml:5:33: concentrator.friends[1]: \"site.example\" is a domain, not an account; expected an address such as anna@site.example"
+        ]
     );
 }
 
@@ -139,7 +144,9 @@ fn friends_may_be_of_any_domain() {
 fn the_concentrator_is_of_the_brokers_domain() {
     assert_eq!(
         errors("[broker]\ndomain = \"site.example\"\n[concentrator]\njid = \"gateway@sit.example\"\n"),
-        ["torg.toml:4:7: concentrator.jid: \"gateway@sit.example\" is not an account of the domain site.example; did you mean `gateway@site.example`?"]
+        [
+            "torg.toml:4:7: concentrator.jid: \"gateway@sit.example\" is not an account of the domain site.example; did you mean `gateway@site.example`?"
+        ]
     );
 }
 
@@ -174,7 +181,8 @@ fn one_port_cannot_speak_both_ways() {
 
 #[test]
 fn port_zero_may_stand_twice() {
-    let text = format!("{SMALL}[broker.listen]\nc2s = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n");
+    let text =
+        format!("{SMALL}[broker.listen]\nc2s = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n");
     assert_eq!(errors(&text), Vec::<String>::new());
 }
 
@@ -198,7 +206,11 @@ fn a_missing_certificate_is_named_with_its_path() {
     let text = format!("{SMALL}[broker.tls]\ncertificate = \"absent.pem\"\nkey = \"absent.key\"\n");
     let errors = errors(&text);
     assert_eq!(errors.len(), 2);
-    assert!(errors[0].starts_with("torg.toml:4:15: broker.tls.certificate: absent.pem cannot be read:"), "{}", errors[0]);
+    assert!(
+        errors[0].starts_with("torg.toml:4:15: broker.tls.certificate: absent.pem cannot be read:"),
+        "{}",
+        errors[0]
+    );
     assert!(errors[1].starts_with("torg.toml:5:7: broker.tls.key: absent.key cannot be read:"), "{}", errors[1]);
 }
 

@@ -119,8 +119,12 @@ impl Demo {
         let (c2s, c2s_tls) = (first(&addresses.c2s), first(&addresses.c2s_tls));
         let authority = self.authority();
         let password = self.directory.path("password");
-        let common =
-            format!("--as {} --password-stdin --server {c2s} --ca {} < {}", site::ACCOUNT, authority, password.display());
+        let common = format!(
+            "--as {} --password-stdin --server {c2s} --ca {} < {}",
+            site::ACCOUNT,
+            authority,
+            password.display()
+        );
         format!(
             "A broker, a gateway and three simulated Modbus devices are running on this machine.\n\
              \n\

@@ -170,7 +170,8 @@ async fn shows_the_failure_and_comes_back(turn: Turn, expected: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_that_fails_shows_the_cause_and_is_started_again() {
-    shows_the_failure_and_comes_back(Turn::Fails, "The line has failed: the line is not available: no such port.").await;
+    shows_the_failure_and_comes_back(Turn::Fails, "The line has failed: the line is not available: no such port.")
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
