@@ -98,7 +98,10 @@ impl Connection {
                 return Ok(Some(Next::StartTls));
             }
             Output::Close(why) => {
-                self.flush(io).await?;
+                let flushed = self.flush(io).await;
+                // The session ends now, not when the peer has taken notice.
+                self.bound = None;
+                flushed?;
                 // The other side may be gone already; it has been told.
                 let _ = timeout(STUCK, io.shutdown()).await;
                 return Ok(Some(Next::Closed(why)));

@@ -224,7 +224,8 @@ fn settings(address: &str) -> Arc<ClientSettings> {
             plain: false,
         },
         resource: jid.resource().map(|resource| ResourcePart::parse(resource).unwrap()),
-        limits: Limits::CLIENT,
+        // What a client may send grows by the sender's address on its way.
+        limits: Limits::SERVER,
     })
 }
 
