@@ -19,6 +19,9 @@ use crate::router::Router;
 use crate::service::{DiscoIdentity, Reply, Route, Service};
 use crate::xep::{self, Builtin};
 
+/// Says that messages wait for those who are away (XEP-0160 §4). It has no route.
+const OFFLINE_MESSAGES: &str = "msgoffline";
+
 /// Where a stanza without a session for a target is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -113,6 +116,9 @@ impl Services {
             identities.extend_from_slice(added.service.identities());
             features.extend(added.service.routes().iter().map(|route: &Route| route.namespace));
             features.extend_from_slice(added.service.features());
+        }
+        if place == Place::Server {
+            features.push(OFFLINE_MESSAGES);
         }
         features.sort_unstable();
         features.dedup();

@@ -68,8 +68,6 @@ impl Router {
 
     async fn drain(&self, mut session: Arc<Session>) {
         loop {
-            // Until the table is empty newer messages go behind those in it.
-            session.queue.set_behind(true);
             if let Err(error) = self.drain_once(&session).await {
                 session.queue.set_behind(false); // better out of order than into a store that fails
                 tracing::error!(%error, account = %session.account, "Offline messages could not be delivered; they stay.");
@@ -99,6 +97,8 @@ impl Router {
                 session.queue.set_behind(false);
                 return Ok(());
             }
+            // Until the table is empty newer messages go behind those in it.
+            session.queue.set_behind(true);
             let mut receipts = Vec::with_capacity(page.len());
             for stored in page {
                 let Some(letter) = letter(&stored) else {

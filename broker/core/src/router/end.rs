@@ -10,10 +10,11 @@ use crate::session::Session;
 impl Router {
     /// Ends the session: nothing more reaches it, its contacts see it go, what it had not taken is routed anew.
     ///
-    /// It keeps its place in the table until its contacts have been told. Whoever takes the place waits for that here, so that
-    /// nobody sees the old session go after the new one has come. A second call does no harm.
+    /// It keeps its place in the table until all that is done. Whoever takes the place waits for it here, so that nobody sees the
+    /// old session go after the new one has come, and no message overtakes an older one. A second call does no harm.
     pub(crate) async fn end_session(&self, session: &Arc<Session>) {
         session.ended.get_or_init(|| self.say_goodbye(session)).await;
+        // What its connection had in hand and has given back since.
         self.reroute_all(session).await;
     }
 
@@ -24,6 +25,7 @@ impl Router {
             tracing::error!(%error, session = %session.jid, "The end of a session could not be announced.");
         }
         self.0.mesh.advertise(&session.jid, false).await;
+        self.reroute_all(session).await;
         self.0.sessions.remove(session);
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use torg_core::limits::{
-    DIRECTED_MAX, Limits, QUEUE_STANZAS, REQUESTS_PER_SECOND, Rate, SESSIONS_PER_ACCOUNT, SUBSCRIPTIONS_PER_MINUTE,
+    DIRECTED_MAX, Limits, QUEUE_STANZAS, REQUESTS_PER_SECOND, Rate, SESSIONS_PER_ACCOUNT, STUCK,
+    SUBSCRIPTIONS_PER_MINUTE,
 };
 use torg_store::Sqlite;
 use torg_wire::jid::Jid;
@@ -153,6 +154,35 @@ async fn a_thing_that_sends_too_fast_is_slowed_down_and_loses_nothing() {
         assert_eq!(took >= Duration::from_millis(2_500), slow, "{account}: {took:?}");
         assert!(took < Duration::from_secs(6));
     }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_for_half_a_minute_is_cut_off_and_loses_no_message() {
+    let world = World::new().await;
+    let mut bob = world.client("bob@site.example/desk").await;
+    bob.online().await;
+    let mut admin = world.client("admin@site.example/x").await;
+    let message = Stanza::message(MessageType::Chat).with_to(jid("bob@site.example")).with_body("x".repeat(20_000));
+    for n in 0..20 {
+        admin.send(&message.clone().with_id(n.to_string())).await;
+    }
+    assert_eq!(world.broker.router().sessions(), 2);
+    tokio::time::pause();
+    tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+    tokio::time::resume();
+    while world.broker.router().sessions() > 1 {
+        tokio::task::yield_now().await;
+    }
+    // What was in the pipe he has; the rest comes at his next login, in order.
+    let mut again = world.client("bob@site.example/desk").await;
+    again.say(&Stanza::presence(PresenceType::Available)).await;
+    let mut kept = Vec::new();
+    while kept.last() != Some(&19) {
+        kept.extend(again.recv().await.id().and_then(|id| id.parse::<u32>().ok()));
+    }
+    let first = kept[0];
+    assert!(first <= 4, "a pipe holds three such messages, not {first}");
+    assert_eq!(kept, (first..20).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use torg_core::limits::{LOGIN_TIME, Limits};
+use torg_core::tls::ClientTls;
 use torg_store::Sqlite;
 
 use crate::client::Client;
-use crate::world::World;
+use crate::world::{DOMAIN, World, certificate, make_certificate};
 
 #[tokio::test]
 async fn both_ways_of_tls_lead_in() {
@@ -16,6 +17,22 @@ async fn both_ways_of_tls_lead_in() {
     let direct = Client::login(&world, "anna@site.example/a").await.unwrap();
     let starttls = Client::login_starttls(&world, "anna@site.example/b").await.unwrap();
     assert_eq!([direct.jid.as_str(), starttls.jid.as_str()], ["anna@site.example/a", "anna@site.example/b"]);
+}
+
+#[tokio::test]
+async fn a_certificate_is_exchanged_for_new_connections_only() {
+    let world = World::new().await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    let (other, trust_other) = make_certificate();
+    world.broker.reload_tls(&other).unwrap();
+    assert!(anna.pending().await.is_empty(), "the present session goes on");
+    let connect = async |trust: &ClientTls| {
+        let name = ClientTls::server_name(DOMAIN).unwrap();
+        let socket = world.direct.connect().await.unwrap();
+        tokio_rustls::TlsConnector::from(trust.direct()).connect(name, socket).await
+    };
+    assert!(connect(&certificate().1).await.is_err());
+    assert!(connect(&trust_other).await.is_ok());
 }
 
 #[tokio::test]

@@ -70,13 +70,16 @@ pub(crate) fn jid(text: &str) -> BareJid {
 /// The certificate of all brokers of this test run, and who trusts it. Made once: keys cost time.
 pub(crate) fn certificate() -> &'static (Loaded, ClientTls) {
     static MADE: OnceLock<(Loaded, ClientTls)> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let now = SystemClock.now();
-        let made = Authority::new(folder.path()).certificate(DOMAIN, SelfNames::DomainOnly, now).unwrap();
-        let loaded = made.files.load(DOMAIN, now).unwrap();
-        (loaded, ClientTls::new(&Trust::File(made.authority)).unwrap())
-    })
+    MADE.get_or_init(make_certificate)
+}
+
+/// A certificate of an authority of its own.
+pub(crate) fn make_certificate() -> (Loaded, ClientTls) {
+    let folder = tempfile::tempdir().unwrap();
+    let now = SystemClock.now();
+    let made = Authority::new(folder.path()).certificate(DOMAIN, SelfNames::DomainOnly, now).unwrap();
+    let loaded = made.files.load(DOMAIN, now).unwrap();
+    (loaded, ClientTls::new(&Trust::File(made.authority)).unwrap())
 }
 
 /// Accounts in memory.
