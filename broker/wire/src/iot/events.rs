@@ -9,6 +9,7 @@ use crate::xml::Element;
 
 /// Anything that travels in the events namespace.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one per request, made and taken apart at once")]
 pub enum Events {
     /// Creates a subscription, or replaces the one with the same id.
     Subscribe(Subscribe),

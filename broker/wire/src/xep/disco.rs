@@ -212,7 +212,7 @@ impl Items {
     pub fn encode(&self) -> Element {
         let items = self.items.iter().map(|item| {
             Element::new(ns::DISCO_ITEMS, "item")
-                .with_attr("jid", item.jid.to_string())
+                .with_attr("jid", &item.jid)
                 .with_attr_opt("node", item.node.as_deref())
                 .with_attr_opt("name", item.name.as_deref())
         });
