@@ -57,7 +57,7 @@ sizes:
 
 # Ten minutes for each target; what they find worth keeping goes to tests/data/fuzz and is a test from then on.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= xml framer_split jid
+FUZZ_TARGETS ?= xml framer_split jid machine
 fuzz:
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || \
 		{ rustup toolchain install nightly --profile minimal && $(CARGO) install --locked --quiet cargo-fuzz; }

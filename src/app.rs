@@ -3,7 +3,6 @@
 //! Order of the start: lock, store, accounts, certificate, listeners bound, broker, concentrator, bridges, listeners
 //! served. Order of the stop: concentrator (what runs comes to an end), listeners and sessions, bridges, store.
 
-mod accounts;
 pub mod backoff;
 pub mod bridges;
 mod certificates;
@@ -30,7 +29,6 @@ use torg_wire::jid::DomainPart;
 use torg_wire::sasl::Policy;
 use tracing::{info, warn};
 
-use self::accounts::StoredAccounts;
 use self::bridges::{Applied, Bridges, Environment};
 use self::concentrator::Running;
 pub use self::error::StartError;
@@ -127,7 +125,7 @@ impl Appliance {
             secret: accounts.server_secret().await?,
         };
         let tls = Arc::new(torg_core::tls::ServerTls::new(&certificate.loaded)?);
-        let credentials = Arc::new(StoredAccounts(accounts));
+        let credentials = Arc::new(accounts);
         let domain = settings.broker.domain.clone();
         let broker = Broker::builder(domain, Arc::clone(&store), credentials, Arc::clone(&clock), tls)
             .admins(settings.broker.admins.iter().cloned())

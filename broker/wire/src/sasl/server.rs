@@ -203,8 +203,10 @@ impl Server {
     pub fn credentials(&mut self, found: Option<Credentials>, policy: &Policy) -> ServerStep {
         let real = found.is_some();
         let disabled = found.as_ref().is_some_and(|found| found.disabled);
+        // The stand-in is always computed: a known and an unknown account take the same time.
         let keys = |hash, account: &BareJid| {
-            found.map_or_else(|| policy.secret.stand_in(hash, account.as_str()), |found| found.keys)
+            let stand_in = policy.secret.stand_in(hash, account.as_str());
+            found.map_or(stand_in, |found| found.keys)
         };
         match std::mem::replace(&mut self.state, State::Ended) {
             State::ScramKeys { first, account, nonce } => {

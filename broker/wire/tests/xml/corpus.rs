@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use torg_wire::jid::Jid;
 
-use crate::{laws, oracle};
+use crate::{laws, machine, oracle};
 
 /// The corpus of a fuzz target, with file names.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -36,6 +36,11 @@ fn the_xml_corpus_is_read_as_rxml_reads_it() {
 #[test]
 fn the_framer_corpus_is_the_same_however_it_is_split() {
     run("framer_split", laws::check_split);
+}
+
+#[test]
+fn the_machine_corpus_keeps_the_laws_of_streams() {
+    run("machine", machine::check);
 }
 
 #[test]

@@ -1,9 +1,11 @@
-//! The XML layer from outside: what it refuses, its limits, its laws, and its agreement with another parser.
+//! The XML layer from outside: what it refuses, its limits, its laws, and its agreement with another parser; and
+//! the laws of the stream machine behind it.
 #![cfg(test)]
 
 mod corpus;
 mod laws;
 mod limits;
+mod machine;
 mod oracle;
 mod properties;
 mod strict;

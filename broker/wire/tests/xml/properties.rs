@@ -7,7 +7,7 @@ use torg_wire::reader::StreamEvent;
 use torg_wire::xml::{Content, Element, Limits, Scope, parse_document};
 
 use crate::support::read;
-use crate::{laws, oracle};
+use crate::{laws, machine, oracle};
 
 /// Pieces of which XML is made, right and wrong.
 fn fragments() -> impl Strategy<Value = String> {
@@ -197,5 +197,45 @@ proptest! {
     #[test]
     fn likely_addresses_keep_the_laws_of_addresses(text in "([a-zA-Z0-9.\u{E4}\u{DF}\u{130}\u{FF21}\u{3A3}'&]{0,6}@)?[a-zA-Z0-9.\u{E4}\u{DF}\u{3002}\\-]{1,12}(/\\PC{0,8})?") {
         laws::check_jid(&text);
+    }
+}
+
+/// Pieces of which a negotiation is made, right and wrong.
+fn negotiation() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "<?xml version='1.0'?><stream:stream to='site.example' version='1.0' xmlns='jabber:client' \
+         xmlns:stream='http://etherx.jabber.org/streams'>",
+        "<stream:stream to='site.example' version='1.0' xmlns='jabber:client' \
+         xmlns:stream='http://etherx.jabber.org/streams' from='anna@site.example' xml:lang='de'>",
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>biwsbj1hbm5hLHI9YWJj</auth>",
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'/>",
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFubmEAcGVuY2ls</auth>",
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>",
+        "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>biwsbj1hbm5hLHI9YWJj</response>",
+        "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>Yz1iaXdzLHI9YWJjLHA9QUFBQQ==</response>",
+        "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        "<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
+        "<message to='bob@site.example'><body>Hi</body></message>",
+        "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+        "</stream:stream>",
+        "\n",
+        "<",
+        "x",
+    ];
+    // Half of the time what a good client would say next, so that the later steps are reached too.
+    let script = [0, 2, 0, 3, 8];
+    (0..=script.len(), vec(0..PIECES.len(), 0..8)).prop_map(move |(good, rest)| {
+        let good = script.into_iter().take(good);
+        good.chain(rest).filter_map(|piece| PIECES.get(piece).copied()).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_stream_machine_keeps_its_laws(text in negotiation()) {
+        machine::check(text.as_bytes());
     }
 }
