@@ -6,8 +6,8 @@
 #   make interop   only the tests against foreign clients and simulators
 #   make bench     what Torg costs, beside its peers, measured in the same run
 #   make sizes     size of the binary, start time, resident memory at 1,000 fields
-#   make soak      ten minutes of fuzzing and the long fault runs
-#   make fuzz      fuzz the stream layer until stopped (needs nightly and cargo-fuzz)
+#   make fuzz      ten minutes of fuzzing for each target (installs nightly and cargo-fuzz)
+#   make soak      that, and the tests against foreign programs twenty times over
 
 .PHONY: demo test lint interop bench sizes soak fuzz peers
 .DEFAULT_GOAL := demo
@@ -55,15 +55,20 @@ sizes:
 	@tests/peers/setup test
 	$(CARGO) bench --package torg --bench load -- sizes
 
-# Ten minutes for each target; what they find worth keeping goes to tests/data/fuzz and is a test from then on.
+# What a run finds worth keeping is copied from target/fuzz to tests/data/fuzz, and is an ordinary test from then on.
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= xml framer_split jid machine
 fuzz:
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || \
 		{ rustup toolchain install nightly --profile minimal && $(CARGO) install --locked --quiet cargo-fuzz; }
-	for target in $(FUZZ_TARGETS); do \
-		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target tests/data/fuzz/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/$$target; \
+		$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/data/fuzz/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
-soak: fuzz
-	$(CARGO) test --release --package torg-modbus -- --nocapture
+SOAK_ROUNDS ?= 20
+soak: peers fuzz
+	@for round in $$(seq $(SOAK_ROUNDS)); do \
+		echo "round $$round of $(SOAK_ROUNDS)"; $(CARGO) test --quiet --package torg --test interop || exit 1; \
+	done
