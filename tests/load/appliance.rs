@@ -16,7 +16,9 @@ use crate::{
 /// Fields that are followed at least.
 const FIELDS: usize = 1_000;
 /// Input registers of each simulated meter: all that the profile names.
-const REGISTERS: u16 = 0x200;
+const INPUT: std::ops::Range<u16> = 0..0x200;
+/// Its holding registers: a setting and the serial number.
+const HOLDING: [u16; 4] = [0x0002, 0x0003, 0xFC00, 0xFC01];
 const ACCOUNT: &str = "anna";
 
 /// The figures.
@@ -33,8 +35,11 @@ pub(crate) fn sizes() -> Result<Sizes> {
     let profile: toml::Table = fs::read_to_string(repository("profiles/modbus/eastron-sdm630.toml"))?.parse()?;
     let points = profile["points"].as_table().map_or(1, toml::Table::len);
     let meters = u8::try_from(FIELDS.div_ceil(points))?;
-    let zeros: BTreeMap<u16, u16> = (0..REGISTERS).map(|address| (address, 0)).collect();
-    let units: Vec<_> = (1..=meters).map(|unit| Unit { unit, input: zeros.clone(), ..Unit::default() }).collect();
+    let zeros = |addresses: &mut dyn Iterator<Item = u16>| addresses.map(|address| (address, 0)).collect();
+    let (input, holding): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        (zeros(&mut INPUT.clone()), zeros(&mut HOLDING.into_iter()));
+    let meter = |unit| Unit { unit, input: input.clone(), holding: holding.clone(), ..Unit::default() };
+    let units: Vec<_> = (1..=meters).map(meter).collect();
     let devices = Devices::start(&units);
 
     let mut bridges = format!(
