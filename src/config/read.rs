@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use torg_core::tls::CertificateFiles;
 use torg_thing::config::{ConfigError, Document, SourceText};
-use torg_thing::{BridgeKind, NodeRef, SourceId};
+use torg_thing::{BridgeKind, Clock as _, NodeRef, SourceId, SystemClock};
 use torg_wire::jid::BareJid;
 
 use super::checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, Settings, TlsFiles};
@@ -209,7 +210,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
             errors.push(document.error_at(&format!("broker.listen.c2s_tls[{index}]"), message));
         }
     }
-    let tls = raw.tls.map(|tls| check_tls(document, &tls, errors));
+    let tls = raw.tls.map(|tls| check_tls(document, &tls, domain.as_ref(), errors));
     Some(BrokerConfig {
         domain: domain?,
         admins,
@@ -266,7 +267,13 @@ fn listener_like(text: &str, port: u16) -> Option<String> {
     candidate.parse::<SocketAddr>().is_ok().then_some(candidate)
 }
 
-fn check_tls(document: &Document<'_>, raw: &RawTls, errors: &mut Vec<ConfigError>) -> TlsFiles {
+fn check_tls(
+    document: &Document<'_>,
+    raw: &RawTls,
+    domain: Option<&BareJid>,
+    errors: &mut Vec<ConfigError>,
+) -> TlsFiles {
+    let before = errors.len();
     let certificate = path(document, "broker.tls.certificate", &raw.certificate, errors);
     let key = path(document, "broker.tls.key", &raw.key, errors);
     for (at, file) in [("broker.tls.certificate", &certificate), ("broker.tls.key", &key)] {
@@ -274,7 +281,18 @@ fn check_tls(document: &Document<'_>, raw: &RawTls, errors: &mut Vec<ConfigError
             errors.push(document.error_at(at, format!("{} cannot be read: {error}", file.display())));
         }
     }
-    TlsFiles { certificate, key }
+    let files = CertificateFiles { certificate, key };
+    if let Some(domain) = domain
+        && errors.len() == before
+        && let Err(error) = files.load(domain.domain(), SystemClock.now())
+    {
+        let text = error.to_string();
+        // Which of the two is to blame is known by the file that the text names.
+        let names = |file: &Path| text.contains(&file.display().to_string());
+        let at = if names(&files.key) && !names(&files.certificate) { "key" } else { "certificate" };
+        errors.push(document.error_at(&format!("broker.tls.{at}"), text));
+    }
+    TlsFiles { certificate: files.certificate, key: files.key }
 }
 
 fn check_concentrator(

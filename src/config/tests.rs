@@ -214,6 +214,34 @@ fn a_missing_certificate_is_named_with_its_path() {
     assert!(errors[1].starts_with("torg.toml:5:7: broker.tls.key: absent.key cannot be read:"), "{}", errors[1]);
 }
 
+/// A certificate for site.example in a new directory, and a configuration that names it.
+fn with_certificate(domain: &str) -> (tempfile::TempDir, Vec<String>) {
+    use torg_core::tls::{Authority, SelfNames};
+    use torg_thing::{Clock as _, SystemClock};
+    let dir = tempfile::tempdir().unwrap();
+    let now = SystemClock.now();
+    Authority::new(dir.path()).certificate("site.example", SelfNames::DomainOnly, now).unwrap();
+    let text =
+        format!("[broker]\ndomain = \"{domain}\"\n[broker.tls]\ncertificate = \"leaf.pem\"\nkey = \"leaf.key\"\n");
+    let file = dir.path().join("torg.toml");
+    std::fs::write(&file, text).unwrap();
+    let errors = load(&file, KINDS).err().unwrap_or_default();
+    (dir, errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_certificate_of_the_domain_is_right() {
+    assert_eq!(with_certificate("site.example").1, Vec::<String>::new());
+}
+
+#[test]
+fn a_certificate_of_another_domain_is_found_before_the_start() {
+    let (_dir, errors) = with_certificate("other.example");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains(":4:15: broker.tls.certificate: "), "{}", errors[0]);
+    assert!(errors[0].contains("is not for other.example"), "{}", errors[0]);
+}
+
 #[test]
 fn a_missing_profile_directory_is_named() {
     let text = format!("{SMALL}[profiles]\npaths = [\"absent\"]\n");

@@ -97,3 +97,50 @@ fn shipped_profiles_pass_their_own_vectors() {
         assert!(tested.status.success(), "{id}: {}{}", text(&tested.stdout), text(&tested.stderr));
     }
 }
+
+#[test]
+fn the_service_manager_is_told_of_start_watchdog_reload_and_stop() {
+    let place = Place::new("", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(crate::world::WITHIN)).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_torg"))
+        .args(["run", "--config"])
+        .arg(place.file())
+        .env("NOTIFY_SOCKET", &socket)
+        .env("WATCHDOG_USEC", "200000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let wait_for = |what: &str| {
+        let mut buffer = [0; 1024];
+        loop {
+            let length = manager.recv(&mut buffer).unwrap_or_else(|error| panic!("no {what}: {error}"));
+            if text(&buffer[..length]).lines().any(|line| line == what) {
+                return;
+            }
+        }
+    };
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    };
+    wait_for("READY=1");
+    wait_for("WATCHDOG=1");
+    signal("-HUP");
+    wait_for("RELOADING=1");
+    wait_for("READY=1");
+    signal("-TERM");
+    wait_for("STOPPING=1");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn help_names_every_command_and_the_first_steps() {
+    let help = text(&torg(&["help"]).stdout);
+    for command in ["run", "check", "demo", "account", "node", "profile", "config", "version"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
+    }
+    assert!(help.contains("torg config sample > torg.toml"), "{help}");
+}
