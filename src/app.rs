@@ -160,15 +160,11 @@ impl Appliance {
 
     async fn start_concentrator(&mut self) {
         let Some(config) = &self.settings.concentrator else { return };
-        self.broker.publish(config.jid.as_jid(), "Concentrator");
-        self.concentrator = Running::start(
-            &config.jid,
-            config.friends.clone(),
-            self.broker.router(),
-            &self.tree,
-            Arc::clone(&self.clock),
-        )
-        .await;
+        if config.remote.is_none() {
+            self.broker.publish(config.jid.as_jid(), "Concentrator");
+        }
+        let clock = Arc::clone(&self.clock);
+        self.concentrator = Some(Running::start(config, self.broker.router(), &self.tree, clock).await);
     }
 
     /// Makes the bridges those of a configuration, and their names the data sources.

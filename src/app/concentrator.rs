@@ -1,4 +1,5 @@
-//! The concentrator inside the appliance: attached to the broker in this process, started again if it ends.
+//! The concentrator inside the appliance: attached to the broker in this process, or logged in to one on another
+//! machine; started again if it ends.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +9,21 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use torg_core::tls::Trust;
 use torg_core::{Attached, AttachedSender, Router};
 use torg_thing::Clock;
 use torg_wire::jid::{BareJid, FullJid, ResourcePart};
+use torg_wire::secret::Secret;
 use torg_wire::stanza::Stanza;
 use tracing::warn;
 
 use super::backoff::Backoff;
+use crate::client::{ConnectOptions, RemoteUplink};
 use crate::concentrator::{self, Concentrator, Handle, Outlet, Tree, Uplink, UplinkClosed};
+use crate::config::{ConcentratorConfig, RemoteConfig};
+
+/// Time for one attempt to reach a broker on another machine; the next one follows.
+const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Resource of the concentrator's session.
 const RESOURCE: &str = "torg";
@@ -57,10 +65,18 @@ pub(super) struct Running {
     task: JoinHandle<()>,
 }
 
+/// How the concentrator reaches its broker.
+pub(super) enum Way {
+    /// The broker of this process.
+    Inside(Router),
+    /// A broker on another machine.
+    Remote(RemoteConfig),
+}
+
 /// What its supervisor and the appliance share.
 struct Shared {
-    jid: FullJid,
-    router: Router,
+    account: BareJid,
+    way: Way,
     tree: Arc<Tree>,
     clock: Arc<dyn Clock>,
     friends: Mutex<BTreeSet<BareJid>>,
@@ -68,27 +84,27 @@ struct Shared {
 }
 
 impl Running {
-    /// Attaches the concentrator to the broker. When this returns its session exists.
+    /// Starts the concentrator. When this returns its session at a broker of this process exists; a broker on another
+    /// machine is called from then on until it answers.
     pub(super) async fn start(
-        jid: &BareJid,
-        friends: BTreeSet<BareJid>,
+        config: &ConcentratorConfig,
         router: &Router,
         tree: &Arc<Tree>,
         clock: Arc<dyn Clock>,
-    ) -> Option<Self> {
-        let jid = jid.with_resource(&ResourcePart::parse(RESOURCE).ok()?);
+    ) -> Self {
+        let way = config.remote.clone().map_or_else(|| Way::Inside(router.clone()), Way::Remote);
         let shared = Arc::new(Shared {
-            jid,
-            router: router.clone(),
+            account: config.jid.clone(),
+            way,
             tree: Arc::clone(tree),
             clock,
-            friends: Mutex::new(friends),
+            friends: Mutex::new(config.friends.clone()),
             handle: Mutex::default(),
         });
         let stop = CancellationToken::new();
-        let first = shared.make(&stop).await;
+        let first = if config.remote.is_none() { shared.make(&stop).await.ok() } else { None };
         let task = tokio::spawn(Arc::clone(&shared).supervise(first, stop.clone()));
-        Some(Self { shared, stop, task })
+        Self { shared, stop, task }
     }
 
     /// Changes who is accepted at once.
@@ -113,36 +129,78 @@ impl Running {
 }
 
 impl Shared {
-    async fn make(&self, stop: &CancellationToken) -> Concentrator {
-        let attached = self.router.attach(self.jid.clone(), "concentrator").await;
+    /// A concentrator on a new uplink.
+    ///
+    /// # Errors
+    /// Why there is no uplink, in words.
+    async fn make(&self, stop: &CancellationToken) -> Result<Concentrator, String> {
+        let uplink = self.uplink().await?;
         let config = concentrator::Config { friends: lock(&self.friends).clone(), ..concentrator::Config::default() };
-        let uplink = Box::new(InProcess { attached });
         let made = Concentrator::new(config, Arc::clone(&self.tree), uplink, Arc::clone(&self.clock), stop);
         *lock(&self.handle) = Some(made.handle());
-        made
+        Ok(made)
+    }
+
+    async fn uplink(&self) -> Result<Box<dyn Uplink>, String> {
+        let resource = ResourcePart::parse(RESOURCE).map_err(|error| error.to_string())?;
+        match &self.way {
+            Way::Inside(router) => {
+                let attached = router.attach(self.account.with_resource(&resource), "concentrator").await;
+                Ok(Box::new(InProcess { attached }))
+            }
+            Way::Remote(remote) => {
+                let unreadable =
+                    |error: std::io::Error| format!("{} cannot be read: {error}", remote.password_file.display());
+                // Read each time, so that a changed password needs no restart.
+                let text = tokio::fs::read_to_string(&remote.password_file).await.map_err(unreadable)?;
+                let options = ConnectOptions {
+                    account: self.account.clone(),
+                    password: Secret::new(text.lines().next().unwrap_or_default().to_owned()),
+                    server: Some(remote.server.clone()),
+                    direct_tls: false,
+                    trust: remote.ca.clone().map_or(Trust::System, Trust::File),
+                    resource: Some(resource),
+                    within: CONNECT_WITHIN,
+                };
+                let uplink = RemoteUplink::connect(&options).await.map_err(|error| error.to_string())?;
+                Ok(Box::new(uplink))
+            }
+        }
     }
 
     /// Runs it until it is told to stop, and again whenever it ends by itself: its session was taken by somebody who
-    /// logged in as the concentrator's account with its resource, or it panicked.
-    async fn supervise(self: Arc<Self>, first: Concentrator, stop: CancellationToken) {
+    /// logged in as the concentrator's account with its resource, the network failed, or it panicked.
+    async fn supervise(self: Arc<Self>, first: Option<Concentrator>, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         let mut next = first;
         loop {
             let began = Instant::now();
-            // A task of its own, so that a panic of it is not one of ours.
-            let mut running = tokio::spawn(next.run());
-            let end = (&mut running).await;
+            let made = match next.take() {
+                Some(concentrator) => Ok(concentrator),
+                None => tokio::select! {
+                    // An attempt to connect that is given up half way leaves nothing behind.
+                    made = self.make(&stop) => made,
+                    () = stop.cancelled() => return,
+                },
+            };
+            let cause = match made {
+                // A task of its own, so that a panic of it is not one of ours.
+                Ok(concentrator) => match tokio::spawn(concentrator.run()).await {
+                    Ok(()) => "its connection to the broker ended".to_owned(),
+                    Err(_) => "it panicked; please report this".to_owned(),
+                },
+                Err(cause) => cause,
+            };
             if stop.is_cancelled() {
                 return;
             }
             let wait: Duration = backoff.after(began.elapsed());
-            warn!(jid = %self.jid, panicked = end.is_err(), ?wait, "The concentrator ended and is started again.");
+            warn!(jid = %self.account, cause, ?wait, "The concentrator is not connected and tries again.");
             tokio::select! {
                 // Cancellation safe: a timer and a token.
                 () = tokio::time::sleep(wait) => {}
                 () = stop.cancelled() => return,
             }
-            next = self.make(&stop).await;
         }
     }
 }

@@ -49,6 +49,7 @@ impl Reached {
             server: arguments.server.clone(),
             direct_tls: arguments.direct_tls,
             trust: arguments.ca.clone().map_or(Trust::System, Trust::File),
+            resource: None,
             within,
         })
         .await

@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use torg_core::tls::{ClientTls, TlsError, Trust, client_bindings};
-use torg_wire::jid::{BareJid, FullJid};
+use torg_wire::jid::{BareJid, FullJid, ResourcePart};
 use torg_wire::sasl::{Failure, Login};
 use torg_wire::secret::Secret;
 use torg_wire::seed::Seed;
+use torg_wire::stanza::{Stanza, StanzaCondition};
 use torg_wire::stream::{ClientFault, ClientOutput, ClientSettings, ClientStream, Secured};
 use torg_wire::xml::Limits;
+use tracing::{info, warn};
 
 use super::session::{Driver, Session};
 
@@ -48,6 +51,8 @@ pub struct ConnectOptions {
     pub direct_tls: bool,
     /// Whose certificates are believed.
     pub trust: Trust,
+    /// The resource to ask for; the server chooses if there is none.
+    pub resource: Option<ResourcePart>,
     /// Time until the session must be there.
     pub within: Duration,
 }
@@ -129,10 +134,25 @@ impl From<TlsError> for ConnectError {
 /// # Errors
 /// As [`ConnectError`].
 pub async fn connect(options: ConnectOptions) -> Result<Connection, ConnectError> {
+    let bound = bound(&options).await?;
+    let (session, driver) = Session::new(bound.jid.clone());
+    let (goodbye, task) = bound.drive(End::Session(driver));
+    Ok(Connection { session, goodbye, task })
+}
+
+/// A stream with a resource, not yet driven.
+pub(super) struct Bound {
+    pub(super) jid: FullJid,
+    machine: ClientStream,
+    stream: Tls,
+}
+
+/// Connects and logs in within the time of the options.
+pub(super) async fn bound(options: &ConnectOptions) -> Result<Bound, ConnectError> {
     let deadline = Instant::now() + options.within;
-    let server = target(&options);
+    let server = target(options);
     let slow = || ConnectError::Slow { server: server.clone(), within: options.within };
-    timeout_at(deadline, log_in(&options, &server)).await.map_err(|_| slow())?
+    timeout_at(deadline, log_in(options, &server)).await.map_err(|_| slow())?
 }
 
 /// Where to connect to.
@@ -141,11 +161,16 @@ fn target(options: &ConnectOptions) -> String {
     options.server.clone().unwrap_or_else(|| format!("{}:{port}", options.account.domain()))
 }
 
-async fn log_in(options: &ConnectOptions, server: &str) -> Result<Connection, ConnectError> {
+async fn log_in(options: &ConnectOptions, server: &str) -> Result<Bound, ConnectError> {
     let username = options.account.local().ok_or_else(|| ConnectError::NoAccount(options.account.clone()))?;
     let login =
         Login { username: username.to_owned(), password: options.password.clone(), scram_sha1: false, plain: false };
-    let settings = Arc::new(ClientSettings { account: options.account.clone(), login, resource: None, limits: LIMITS });
+    let settings = Arc::new(ClientSettings {
+        account: options.account.clone(),
+        login,
+        resource: options.resource.clone(),
+        limits: LIMITS,
+    });
     let tls = ClientTls::new(&options.trust)?;
     let domain = options.account.domain();
     let ended = |fault| ended(server, &options.account, fault);
@@ -166,7 +191,7 @@ async fn log_in(options: &ConnectOptions, server: &str) -> Result<Connection, Co
     };
     let (mut machine, mut stream) = (machine, stream);
     match negotiate(&mut stream, &mut machine).await {
-        Step::Ready(jid) => Ok(Connection::start(jid, machine, stream)),
+        Step::Ready(jid) => Ok(Bound { jid, machine, stream }),
         Step::Closed(fault) => Err(ended(fault)),
         Step::StartTls => Err(ended(ClientFault::Protocol("TLS inside TLS"))),
     }
@@ -288,16 +313,63 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-impl Connection {
-    fn start(jid: FullJid, machine: ClientStream, stream: Tls) -> Self {
-        let (session, driver) = Session::new(jid);
+impl Bound {
+    /// Moves stanzas between the stream and `end` until either is over or the token says goodbye.
+    pub(super) fn drive(self, end: End) -> (CancellationToken, JoinHandle<()>) {
         let goodbye = CancellationToken::new();
-        let (reader, writer) = tokio::io::split(stream);
-        let drive = Loop { machine, driver, reader, writer, out: Vec::new(), unflushed: false, open: true };
+        let (reader, writer) = tokio::io::split(self.stream);
+        let drive = Loop { machine: self.machine, end, reader, writer, out: Vec::new(), unflushed: false, open: true };
         let task = tokio::spawn(drive.run(goodbye.clone()));
-        Self { session, goodbye, task }
+        (goodbye, task)
+    }
+}
+
+/// Who uses the stream.
+pub(super) enum End {
+    /// A client that asks.
+    Session(Driver),
+    /// A concentrator, which takes every stanza as it comes.
+    Uplink {
+        /// To the concentrator.
+        incoming: mpsc::Sender<Stanza>,
+        /// From it.
+        outgoing: mpsc::Receiver<Stanza>,
+    },
+}
+
+impl End {
+    /// The next stanza to write; none when nobody can send any more. Cancellation safe.
+    async fn outgoing(&mut self) -> Option<Stanza> {
+        match self {
+            Self::Session(driver) => driver.outgoing().await,
+            Self::Uplink { outgoing, .. } => outgoing.recv().await,
+        }
     }
 
+    /// Takes a stanza that came in; gives back what is to be answered to it at once.
+    fn incoming(&self, stanza: Stanza) -> Option<Stanza> {
+        match self {
+            Self::Session(driver) => driver.incoming(stanza),
+            Self::Uplink { incoming, .. } => match incoming.try_send(stanza) {
+                Err(mpsc::error::TrySendError::Full(stanza)) => {
+                    warn!(from = ?stanza.from(), "The concentrator is behind; a stanza was turned away.");
+                    let owed = stanza.kind().is_request();
+                    owed.then(|| Stanza::error_for(&stanza, StanzaCondition::ResourceConstraint))
+                }
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
+            },
+        }
+    }
+
+    fn close(&self, reason: String) {
+        match self {
+            Self::Session(driver) => driver.close(reason),
+            Self::Uplink { .. } => info!(reason, "The uplink to the remote broker has ended."),
+        }
+    }
+}
+
+impl Connection {
     /// Says goodbye in order and waits until it is said.
     pub async fn leave(self) {
         self.goodbye.cancel();
@@ -311,7 +383,7 @@ impl Connection {
 /// A logged-in stream on its connection.
 struct Loop<S> {
     machine: ClientStream,
-    driver: Driver,
+    end: End,
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
     out: Vec<u8>,
@@ -323,7 +395,7 @@ struct Loop<S> {
 impl<S: AsyncRead + AsyncWrite + Send> Loop<S> {
     async fn run(mut self, goodbye: CancellationToken) {
         let reason = self.turn(&goodbye).await;
-        self.driver.close(reason);
+        self.end.close(reason);
         // The connection is over either way.
         let _ = self.writer.shutdown().await;
     }
@@ -351,7 +423,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Loop<S> {
                     }
                     Err(_) => self.machine.end_of_input(),
                 },
-                stanza = self.driver.outgoing(), if self.open && self.out.len() < WRITE_BYTES_MAX => match stanza {
+                stanza = self.end.outgoing(), if self.open && self.out.len() < WRITE_BYTES_MAX => match stanza {
                     Some(stanza) => self.machine.send(&stanza),
                     None => self.close(),
                 },
@@ -372,7 +444,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Loop<S> {
             match output {
                 ClientOutput::Close(fault) => return Some(fault),
                 ClientOutput::Stanza(stanza) => {
-                    if let Some(answer) = self.driver.incoming(stanza) {
+                    if let Some(answer) = self.end.incoming(stanza) {
                         self.machine.send(&answer);
                     }
                 }

@@ -68,6 +68,19 @@ pub struct ConcentratorConfig {
     pub jid: BareJid,
     /// Accounts whose subscription is accepted at once.
     pub friends: BTreeSet<BareJid>,
+    /// The broker it logs in to; none means the one of this appliance.
+    pub remote: Option<RemoteConfig>,
+}
+
+/// A broker on another machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RemoteConfig {
+    /// `HOST:PORT` for STARTTLS.
+    pub server: String,
+    /// File with the concentrator's password in its first line.
+    pub password_file: PathBuf,
+    /// PEM file with the authority to trust; none means those of the system.
+    pub ca: Option<PathBuf>,
 }
 
 /// One `[[bridge]]`.

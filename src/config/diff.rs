@@ -56,6 +56,8 @@ pub struct RestartNeeded {
 pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
     let concentrator =
         |settings: &Settings| settings.concentrator.as_ref().map(|concentrator| concentrator.jid.clone());
+    let remote =
+        |settings: &Settings| settings.concentrator.as_ref().and_then(|concentrator| concentrator.remote.clone());
     let differences = [
         ("broker.domain", old.broker.domain != new.broker.domain),
         ("broker.admins", old.broker.admins != new.broker.admins),
@@ -65,6 +67,7 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
         ("broker.auth.plain", old.broker.plain != new.broker.plain),
         ("store.path", old.store != new.store),
         ("concentrator.jid", concentrator(old) != concentrator(new)),
+        ("concentrator.server", remote(old) != remote(new)),
         ("log.format", old.log.format != new.log.format),
     ];
     differences.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| RestartNeeded { key }).collect()

@@ -9,7 +9,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, Settings, TlsFiles};
+pub use checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
 pub use diff::{LineChange, LineKey, RestartNeeded, lines, needs_restart};
 pub use read::{CONF_D_FILES_MAX, load, parse};
 

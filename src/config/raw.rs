@@ -95,6 +95,12 @@ pub(super) struct RawConcentrator {
     /// Accounts whose presence subscription is accepted at once. Everybody else is asked of the owner.
     #[serde(default)]
     pub(super) friends: Vec<String>,
+    /// "HOST:PORT" of the broker it logs in to, if that is not the one of this appliance.
+    pub(super) server: Option<String>,
+    /// File with its password at that broker, in the first line.
+    pub(super) password_file: Option<String>,
+    /// PEM file with the authority of that broker's certificate. Default: those the system trusts.
+    pub(super) ca: Option<String>,
 }
 
 /// Device profiles of this site, beside the shipped ones.

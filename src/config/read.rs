@@ -12,7 +12,7 @@ use torg_thing::config::{ConfigError, Document, SourceText};
 use torg_thing::{BridgeKind, Clock as _, NodeRef, SourceId, SystemClock};
 use torg_wire::jid::BareJid;
 
-use super::checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, Settings, TlsFiles};
+use super::checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
 use super::raw::{
     BRIDGE_KEYS, BridgesOnly, ProfilesOnly, Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawListen, RawLog,
     RawTls,
@@ -302,14 +302,50 @@ fn check_concentrator(
     errors: &mut Vec<ConfigError>,
 ) -> Option<ConcentratorConfig> {
     let friends = accounts(document, "concentrator.friends", &raw.friends, errors);
+    let before = errors.len();
+    let remote = check_remote(document, &raw, errors);
     let jid = account(document, "concentrator.jid", &raw.jid, errors)?;
-    if jid.domain() != domain.domain() {
+    if raw.server.is_none() && jid.domain() != domain.domain() {
         let message = format!("\"{jid}\" is not an account of the domain {domain}");
         let suggestion = jid.local().map(|local| format!("{local}@{domain}"));
         errors.push(document.error_at("concentrator.jid", message).suggest(suggestion));
-        return None;
     }
-    Some(ConcentratorConfig { jid, friends })
+    (errors.len() == before).then_some(ConcentratorConfig { jid, friends, remote })
+}
+
+/// The broker on another machine, if one is named; its keys belong together.
+fn check_remote(document: &Document<'_>, raw: &RawConcentrator, errors: &mut Vec<ConfigError>) -> Option<RemoteConfig> {
+    let Some(server) = &raw.server else {
+        for (key, value) in [("password_file", &raw.password_file), ("ca", &raw.ca)] {
+            if value.is_some() {
+                let message = "is only for a broker on another machine, and no server is named";
+                errors.push(document.error_at(&format!("concentrator.{key}"), message));
+            }
+        }
+        return None;
+    };
+    let port = server.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if port != Some(true) {
+        let error = document.error_at("concentrator.server", format!("\"{server}\" has no port"));
+        let error = error.allowed("HOST:PORT, such as broker.example:5222");
+        errors.push(error.suggest(Some(format!("{server}:5222")).filter(|_| !server.contains(':'))));
+    }
+    let readable = |key: &str, text: &str, errors: &mut Vec<ConfigError>| {
+        let key = format!("concentrator.{key}");
+        let file = path(document, &key, text, errors);
+        if let Err(error) = std::fs::File::open(&file) {
+            errors.push(document.error_at(&key, format!("{} cannot be read: {error}", file.display())));
+        }
+        file
+    };
+    let ca = raw.ca.as_deref().map(|text| readable("ca", text, errors));
+    let Some(password_file) = &raw.password_file else {
+        let message = "needs password_file, the file with its password at that server";
+        errors.push(document.error_at("concentrator.server", message));
+        return None;
+    };
+    let password_file = readable("password_file", password_file, errors);
+    Some(RemoteConfig { server: server.clone(), password_file, ca })
 }
 
 /// A list of accounts.

@@ -341,3 +341,23 @@ fn a_restart_is_needed_for_domain_store_and_listeners_but_not_for_friends() {
     let keys: Vec<&str> = needs_restart(&old, &other).iter().map(|needed| needed.key).collect();
     assert_eq!(keys, ["broker.domain", "broker.listen.c2s", "store.path", "concentrator.jid"]);
 }
+
+#[test]
+fn a_broker_on_another_machine_needs_port_and_password_file() {
+    let remote = "[broker]\ndomain = \"site.example\"\n[concentrator]\njid = \"gateway@other.example\"\n";
+    assert_eq!(
+        errors(&format!("{remote}server = \"other.example\"\n")),
+        [
+            "torg.toml:5:10: concentrator.server: \"other.example\" has no port; expected HOST:PORT, such as broker.example:5222; did you mean `other.example:5222`?",
+            "torg.toml:5:10: concentrator.server: needs password_file, the file with its password at that server",
+        ]
+    );
+}
+
+#[test]
+fn a_password_file_without_a_server_is_refused() {
+    assert_eq!(
+        errors(&format!("{WITH_CONCENTRATOR}password_file = \"gateway.password\"\n")),
+        ["torg.toml:5:17: concentrator.password_file: is only for a broker on another machine, and no server is named"]
+    );
+}

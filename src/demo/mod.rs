@@ -167,8 +167,15 @@ async fn enter(
     let trust = appliance.authority().map_or_else(|| directory.path("ca.pem"), Path::to_owned);
     let account = site::account();
     let server = appliance.addresses().c2s.first().map(ToString::to_string);
-    let options =
-        ConnectOptions { account, password, server, direct_tls: false, trust: Trust::File(trust), within: WITHIN };
+    let options = ConnectOptions {
+        account,
+        password,
+        server,
+        direct_tls: false,
+        trust: Trust::File(trust),
+        resource: None,
+        within: WITHIN,
+    };
     let connection = connect(options).await?;
     match Gateway::find(&connection.session, Some(&site::gateway()), WITHIN).await {
         Ok(gateway) => Ok((connection, gateway)),

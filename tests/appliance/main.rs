@@ -4,4 +4,5 @@ mod command;
 mod demo;
 mod lifecycle;
 mod reload;
+mod remote;
 mod world;

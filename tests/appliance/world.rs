@@ -137,6 +137,7 @@ impl Place {
             server: Some(address[0].to_string()),
             direct_tls,
             trust: Trust::File(appliance.authority().unwrap().to_owned()),
+            resource: None,
             within: WITHIN,
         })
         .await
