@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use torg_provisioning::Operation;
-use torg_thing::{Categories, Field, Interest, Node, NodeRef, Selection, Timestamp, Watch};
+use torg_thing::{Categories, Field, Interest, Node, NodeRef, Selection, Severity, Timestamp, Watch};
 use torg_wire::iot::events::Subscribe;
 use torg_wire::iot::sensor_data::Accepted;
 use torg_wire::iot::{Generation, SensorData};
@@ -201,6 +201,7 @@ impl Table {
             let names: Vec<_> = subscription.wish.rules.iter().map(|rule| rule.name.clone()).collect();
             let nodes: Vec<_> = subscription.nodes.iter().map(|watched| watched.address.clone()).collect();
             let asked = (nodes.as_slice(), names.as_slice(), subscription.selection.categories);
+            let heartbeat = subscription.trigger.is_heartbeat();
             let event = subscription.trigger.fire(now);
             if self.shared.decide(&subscription.caller, &subscription.wish.tokens, Operation::Read, asked).is_none() {
                 refused.push(key.clone());
@@ -214,6 +215,13 @@ impl Table {
                     delivery.field(Some(&watched.asked), field).await;
                 }
             }
+            if heartbeat {
+                for watched in &subscription.nodes {
+                    for (at, text) in troubles(&self.shared, &watched.address) {
+                        delivery.error(Some(&watched.asked), at, text).await;
+                    }
+                }
+            }
             delivery.finish().await;
         }
         for key in refused {
@@ -221,6 +229,15 @@ impl Table {
             self.remove(&key);
         }
     }
+}
+
+/// Why old values may be all there is: a heartbeat of a dead node must not look like one of a quiet node.
+fn troubles(shared: &Shared, address: &NodeRef) -> Vec<(Timestamp, String)> {
+    let Some(found) = shared.tree.find(address) else {
+        return vec![(shared.clock.now(), "The node is not available.".to_owned())];
+    };
+    let grave = found.messages.into_iter().filter(|message| message.severity >= Severity::Warning);
+    grave.map(|message| (message.at, refusal::sentence(&message.text))).collect()
 }
 
 /// The fields that rules name, or all.

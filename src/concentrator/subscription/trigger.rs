@@ -103,6 +103,11 @@ impl Trigger {
         }
     }
 
+    /// Whether the event that is due is a sign of life rather than news.
+    pub(super) fn is_heartbeat(&self) -> bool {
+        !self.triggered
+    }
+
     /// What goes into the event that is due now; the subscriber will know it.
     pub(super) fn fire(&mut self, now: Instant) -> Vec<(usize, Field)> {
         self.last = Some(now);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::concentrator::subscription::{PER_ACCOUNT_MAX, SUBSCRIPTIONS_MAX};
-use torg_thing::{Host, NoSniffer};
+use torg_thing::{Host, NoSniffer, NodeMessage, Severity};
 use torg_wire::iot::{Generation, Interface, SensorData};
 
 fn meter() -> Fake {
@@ -112,6 +112,26 @@ async fn a_heartbeat_comes_after_the_greatest_interval() {
     world.expect_message(&event("1.0")).await;
     world.expect_message(&event("1.0")).await;
     assert!(begin.elapsed() >= Duration::from_secs(179));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_of_a_dead_node_says_that_it_is_dead() {
+    let mut world = World::new().await;
+    world.add(meter());
+    subscribe(&mut world, "maxInt='PT1M'", "").await;
+    let text = "no answer within 500 ms".to_owned();
+    let message = |severity, event| NodeMessage { at: at(5), severity, event, text: text.clone() };
+    world.tree.report(&address("meter-7"), message(Severity::Warning, "DeviceSilent"));
+    world.tree.report(&address("meter-7"), message(Severity::Information, "Other"));
+    world
+        .expect_message(
+            "<resp xmlns='urn:nfi:iot:sd:1.0' id='s'><nd id='meter-7'><ts v='2026-03-01T10:15:05Z'>\
+             <err>No answer within 500 ms.</err></ts></nd></resp>",
+        )
+        .await;
+    world.tree.retire(&address("meter-7"));
+    let gone = world.next().await;
+    assert!(gone.to_string().contains("<err>The node is not available.</err>"), "{gone}");
 }
 
 #[tokio::test(start_paused = true)]
