@@ -3,7 +3,12 @@
 //! Both run in turns, five times each, so that a noisy moment of the machine hits both; the medians are compared. The target is
 //! at least 0.6 of tokio-modbus. `cargo bench -p torg-modbus`.
 
-#![expect(clippy::print_stdout, reason = "a measurement is made to be read")]
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measurement is made to be read, and to stop when it cannot be made"
+)]
 
 use std::future::ready;
 use std::net::SocketAddr;

@@ -2,6 +2,8 @@
 //!
 //! The same seeded script of a thousand requests and late replies runs over both; time is simulated.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail, and its figures are to be read")]
+
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,5 +1,12 @@
 //! Silent units on a 9600-baud RTU line: the others keep their rate. Simulated timing, character by character.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a test may fail, and its figures are to be read"
+)]
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

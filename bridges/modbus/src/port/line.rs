@@ -179,6 +179,8 @@ pub struct Owner {
     transaction: u16,
     silent_requests: u32,
     last_read: Option<(u8, Table, u16)>,
+    /// The last exchange left a read to be done again.
+    again: bool,
 }
 
 impl fmt::Debug for Owner {
@@ -212,6 +214,7 @@ impl Owner {
             transaction: 0,
             silent_requests: 0,
             last_read: None,
+            again: false,
         }
     }
 
@@ -275,14 +278,17 @@ impl Owner {
             Frames::Rtu => self.overdue.stray(&mut self.input),
             Frames::Tcp => mbap::stray(&mut self.input),
         };
-        self.late(&late);
+        self.late(&late, true);
     }
 
-    fn late(&mut self, units: &[u8]) {
+    /// Late answers of these units came; `certain` if nobody else can have sent them.
+    fn late(&mut self, units: &[u8], certain: bool) {
         for unit in units {
             debug!(line = %self.settings.name, unit, "A late answer was dropped.");
             count(&self.counters.late, 1);
-            self.overdue.arrived(*unit);
+            if certain {
+                self.overdue.arrived(*unit);
+            }
             self.breakers.answered(*unit);
         }
     }
@@ -331,16 +337,13 @@ impl Owner {
         Ask { request: Request::Read { table, address, count: 1 }, ..ask.clone() }
     }
 
-    /// One exchange; a second one if a read was caught by the device closing an idle connection.
+    /// One exchange; a second one if a read was caught by the device closing an idle connection, or is to be done again.
     async fn attempt(&mut self, ask: &Ask) -> Result<Answer, LineError> {
-        let reused = self.stream.is_some();
-        let first = self.exchange(ask).await;
-        match first {
-            Err(LineError::LineLost { .. })
-                if reused && !ask.request.is_write() && self.settings.frames == Frames::Tcp =>
-            {
-                self.exchange(ask).await
-            }
+        let reused = self.stream.is_some() && self.settings.frames == Frames::Tcp && !ask.request.is_write();
+        self.again = false;
+        match self.exchange(ask).await {
+            Err(LineError::LineLost { .. }) if reused => self.exchange(ask).await,
+            Err(LineError::DeviceAmbiguous) if self.again => self.exchange(ask).await,
             result => result,
         }
     }
@@ -357,14 +360,17 @@ impl Owner {
         let began = Instant::now();
         let outcome = self.transact(ask, &timing, began).await;
         let now = Instant::now();
-        self.last_activity = now;
         count(&self.counters.requests, 1);
-        self.late(&outcome.late);
+        // A frame of another unit is its late answer only if the unit asked has answered as well. If not, it may be the answer to
+        // this request under a wrong address, and the other unit still owes its own.
+        let certain = self.settings.frames == Frames::Tcp || outcome.result.is_ok();
+        self.late(&outcome.late, certain);
         if outcome.echo && !self.settings.timing.echo {
             info!(line = %self.settings.name, "The line hears its own requests; they are taken out from now on.");
             self.settings.timing.echo = true;
         }
         match outcome.then {
+            Then::Again => self.again = true,
             Then::Continue => {}
             Then::Hold => self.overdue.hold(ask.unit, now + timing.late),
             Then::Reconnect => self.close(),
@@ -444,13 +450,14 @@ impl Owner {
             Err(_) => return lost("the peer takes no bytes".to_owned()),
         }
         let asked = (began + timing.characters(self.frame.len())).max(Instant::now());
+        self.last_activity = asked;
         let reply = timing.characters(ask.request.reply_length().saturating_add(3));
         let deadline = asked + timing.timeout + reply;
         let mut exchange = match self.settings.frames {
             Frames::Rtu => Exchange::Rtu(rtu::Exchange::new(
                 (ask.unit, &ask.request, &self.frame),
                 timing,
-                &mut self.overdue,
+                &self.overdue,
                 asked,
                 deadline,
             )),
@@ -469,7 +476,9 @@ impl Owner {
                     let bytes = chunk.get(..length).unwrap_or_default();
                     (self.trace)(ask.unit, Sniffed::Received(bytes));
                     trace!(line = %self.settings.name, unit = ask.unit, ?bytes, "Received.");
-                    exchange.receive(Instant::now(), bytes);
+                    let now = Instant::now();
+                    exchange.receive(now, bytes);
+                    self.last_activity = now;
                     self.silent_requests = 0;
                 }
                 Ok(Err(error)) => return lost(error.to_string()),

@@ -154,6 +154,16 @@ async fn a_late_answer_holds_only_its_own_unit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_under_the_address_of_a_late_unit_does_not_settle_what_that_unit_owes() {
+    let world = world(Frames::Rtu, [Some(Fault::Late(TIMEOUT * 3)), Some(Fault::WrongUnit(7))]);
+    let start = Instant::now();
+    assert!(world.line.ask(read(7)).await.is_err());
+    assert!(world.line.ask(read(8)).await.is_err());
+    assert_eq!(world.line.ask(read(7)).await, value(70));
+    assert!(start.elapsed() >= TIMEOUT * 3, "unit 7 was asked before its late answer");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_caller_never_stops_the_exchange_on_the_wire() {
     let world = world(Frames::Tcp, [Some(Fault::Late(TIMEOUT / 2))]);
     let impatient = timeout(TIMEOUT / 10, world.line.ask(write(7, 9))).await;

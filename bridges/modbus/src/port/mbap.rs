@@ -77,6 +77,11 @@ impl<'a> Exchange<'a> {
             taken = taken.saturating_add(length);
         }
         self.input.drain(..taken.min(self.input.len()));
+        // Nothing but whole late frames can come with the answer to the only request under way. A rest means that the frame's length
+        // was a lie and that it took bytes of another one.
+        if matches!(self.result, Some((Ok(_), _))) && !self.input.is_empty() {
+            self.result = Some((Err(LineError::DeviceDamaged), Then::Reconnect));
+        }
     }
 
     /// When patience ends.
@@ -177,6 +182,12 @@ mod tests {
             exchange.receive(b"HTTP/1.1 400 Bad Request\r\n");
             assert_eq!(exchange.outcome(now).unwrap().then, Then::Reconnect);
         });
+    }
+
+    #[test]
+    fn a_frame_completed_with_the_bytes_of_another_is_no_answer() {
+        let bytes = [&reply(9, 7, 1)[..9], &reply(8, 7, 100)].concat();
+        assert_eq!(result_of(&bytes), Some(Err(LineError::DeviceDamaged)));
     }
 
     #[test]

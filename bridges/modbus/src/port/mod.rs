@@ -57,6 +57,8 @@ struct Outcome {
 /// What the owner of the line has to do after an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
+    /// The answer is in doubt, but nothing is outstanding: a read can be done again at once.
+    Again,
     /// Nothing: no reply is outstanding.
     Continue,
     /// The unit may still answer: do not ask it before that is out of the question.

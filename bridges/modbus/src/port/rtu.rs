@@ -27,6 +27,8 @@ const SKIP_MAX: usize = 256;
 /// Bytes kept of an answer: an echo and a reply of the greatest length of a frame, 256 each, and some noise.
 const INPUT_MAX: usize = 1024;
 
+/// Bytes that a two-wire driver makes of nothing when it switches off: all zeros or all ones, which is no unit id.
+const SPIKE_MAX: usize = 2;
 /// How long noise behind an answer may keep it from being taken: a frame of 256 bytes at 9600 baud.
 const OVERRUN: Duration = Duration::from_millis(300);
 
@@ -72,6 +74,11 @@ impl Overdue {
         self.0.get(&unit).copied().filter(|until| *until > now)
     }
 
+    /// Whether a reply of `unit` is owed.
+    fn owes(&self, unit: u8) -> bool {
+        self.0.contains_key(&unit)
+    }
+
     /// A reply of `unit` has come. True if one was owed.
     pub(super) fn arrived(&mut self, unit: u8) -> bool {
         self.0.remove(&unit).is_some()
@@ -115,7 +122,7 @@ pub(super) struct Exchange<'a> {
     request: &'a Request,
     sent: &'a [u8],
     timing: &'a Timing,
-    overdue: &'a mut Overdue,
+    overdue: &'a Overdue,
     deadline: Instant,
     asked: Instant,
     last_byte: Instant,
@@ -127,6 +134,7 @@ pub(super) struct Exchange<'a> {
     ambiguous: bool,
     damaged_answer: bool,
     unfit_before: bool,
+    late_behind: bool,
     trouble: Option<Trouble>,
 }
 
@@ -135,7 +143,7 @@ impl<'a> Exchange<'a> {
     pub(super) fn new(
         (unit, request, sent): (u8, &'a Request, &'a [u8]),
         timing: &'a Timing,
-        overdue: &'a mut Overdue,
+        overdue: &'a Overdue,
         asked: Instant,
         deadline: Instant,
     ) -> Self {
@@ -156,6 +164,7 @@ impl<'a> Exchange<'a> {
             ambiguous: false,
             damaged_answer: false,
             unfit_before: false,
+            late_behind: false,
             trouble: None,
         }
     }
@@ -196,8 +205,12 @@ impl<'a> Exchange<'a> {
         }
         let (late, echo) = (std::mem::take(&mut self.late), self.echo_seen);
         let outcome = |result, then| Some(Outcome { result, then, late, echo });
-        if self.ambiguous {
+        if self.ambiguous || (self.candidate.is_some() && !self.ends_clean()) {
             return outcome(Err(LineError::DeviceAmbiguous), Then::Hold);
+        }
+        if self.late_behind && self.candidate.is_some() && !self.request.is_write() {
+            // Most likely the late answer that was owed, so the unit owes nothing and a read can simply be done again.
+            return outcome(Err(LineError::DeviceAmbiguous), Then::Again);
         }
         if let Some(answer) = self.candidate.take() {
             return outcome(Ok(answer), Then::Continue);
@@ -251,9 +264,13 @@ impl<'a> Exchange<'a> {
     fn whole(&mut self, frame: &[u8]) {
         let [unit, pdu @ .., _, _] = frame else { return };
         if *unit != self.unit {
-            if self.overdue.arrived(*unit) {
+            // What comes last is the newest: an answer with anything behind it may be that of an older request.
+            let behind = self.candidate.is_some();
+            if self.overdue.owes(*unit) {
+                self.late_behind |= behind;
                 self.late.push(*unit);
             } else {
+                self.ambiguous |= behind;
                 self.trouble(Trouble::WrongUnit(*unit));
             }
             return;
@@ -271,6 +288,12 @@ impl<'a> Exchange<'a> {
                 self.trouble(Trouble::Unfit);
             }
         }
+    }
+
+    /// Whether nothing but the spike of a driver switching off came behind the last frame. Anything else may be the rest of the real
+    /// answer, and the frame before it that of an older request.
+    fn ends_clean(&self) -> bool {
+        self.input.len() <= SPIKE_MAX && self.input.iter().all(|byte| matches!(byte, 0x00 | 0xFF))
     }
 
     fn leftover(&self) -> Option<Trouble> {

@@ -31,7 +31,7 @@ fn exchange(request: &Request, echo: bool, owing: &[u8], chunks: &[&[u8]]) -> Ou
     for unit in owing {
         overdue.hold(*unit, now + TIMEOUT);
     }
-    let mut exchange = Exchange::new((7, request, &sent), &timing, &mut overdue, now, now + TIMEOUT);
+    let mut exchange = Exchange::new((7, request, &sent), &timing, &overdue, now, now + TIMEOUT);
     for (chunk, at) in chunks.iter().zip(1..) {
         exchange.receive(now + Duration::from_millis(at), chunk);
         assert!(exchange.wake(now + Duration::from_millis(at)).is_none(), "no outcome before the line is silent");
@@ -106,6 +106,33 @@ fn two_different_answers_are_none() {
 }
 
 #[test]
+fn an_answer_with_a_damaged_one_behind_it_is_none() {
+    let mut damaged = reply(5);
+    damaged[4] ^= 0x10;
+    assert_eq!(result(&[&[reply(4), damaged].concat()]), Err(LineError::DeviceAmbiguous));
+    assert_eq!(result(&[&[reply(4), vec![7]].concat()]), Err(LineError::DeviceAmbiguous));
+}
+
+#[test]
+fn an_answer_with_that_of_another_unit_behind_it_is_none() {
+    let other = frame(9, &[4, 2, 0, 99]);
+    assert_eq!(result(&[&[reply(4), other].concat()]), Err(LineError::DeviceAmbiguous));
+}
+
+#[test]
+fn a_late_answer_of_another_unit_right_behind_makes_a_read_be_done_again() {
+    let outcome = exchange(&READ, false, &[9], &[&[reply(4), frame(9, &[4, 2, 0, 99])].concat()]);
+    assert_eq!((outcome.result, outcome.then), (Err(LineError::DeviceAmbiguous), Then::Again));
+}
+
+#[test]
+fn the_spike_of_a_driver_behind_an_answer_does_no_harm() {
+    assert_eq!(result(&[&[reply(5), vec![0]].concat()]), words(5));
+    assert_eq!(result(&[&[reply(5), vec![0xFF, 0xFF]].concat()]), words(5));
+    assert_eq!(result(&[&[reply(5), vec![0, 0, 0]].concat()]), Err(LineError::DeviceAmbiguous));
+}
+
+#[test]
 fn noise_before_an_answer_is_skipped() {
     assert_eq!(result(&[&[0], &reply(5)]), words(5));
     assert_eq!(result(&[&[0xFF, 0, 7], &reply(5)]), words(5));
@@ -156,8 +183,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic_or_wait_for_ever(bytes in proptest::collection::vec(any::<u8>(), 0..1500)) {
         let timing = Timing::serial(9600, TIMEOUT);
-        let (now, sent, mut overdue) = (Instant::now(), frame(7, &READ.pdu()), Overdue::default());
-        let mut exchange = Exchange::new((7, &READ, &sent), &timing, &mut overdue, now, now + TIMEOUT);
+        let (now, sent, overdue) = (Instant::now(), frame(7, &READ.pdu()), Overdue::default());
+        let mut exchange = Exchange::new((7, &READ, &sent), &timing, &overdue, now, now + TIMEOUT);
         exchange.receive(now, &bytes);
         prop_assert!(exchange.wake(now + TIMEOUT + OVERRUN).is_some());
     }
