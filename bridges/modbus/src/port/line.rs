@@ -356,7 +356,7 @@ impl Owner {
         }
         self.connected().await?;
         self.settle().await?;
-        let timing = Timing { timeout: ask.timeout.unwrap_or(self.settings.timing.timeout), ..self.settings.timing };
+        let timing = ask.timeout.map_or(self.settings.timing, |timeout| self.settings.timing.with_timeout(timeout));
         let began = Instant::now();
         let outcome = self.transact(ask, &timing, began).await;
         let now = Instant::now();

@@ -24,19 +24,17 @@ pub struct Timing {
 impl Timing {
     /// A TCP connection.
     pub fn tcp(timeout: Duration) -> Self {
-        Self {
-            baud: 0,
-            character_bits: 11,
-            timeout,
-            late: timeout * LATE + timeout / 2,
-            pause: Duration::ZERO,
-            echo: false,
-        }
+        Self { baud: 0, character_bits: 11, timeout, late: late(timeout), pause: Duration::ZERO, echo: false }
     }
 
     /// A serial line of 11-bit characters, the standard's form.
     pub fn serial(baud: u32, timeout: Duration) -> Self {
         Self { baud, ..Self::tcp(timeout) }
+    }
+
+    /// The same for a device that has its own timeout.
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, late: self.late.max(late(timeout)), ..self }
     }
 
     /// Time of so many characters on the wire.
@@ -59,9 +57,13 @@ impl Timing {
     }
 }
 
+fn late(timeout: Duration) -> Duration {
+    timeout * LATE + timeout / 2
+}
+
 /// A reply may come this many timeouts (and a half, for the wire and the device's clock) after its timeout. Beyond that the device
 /// is taken to have forgotten the request.
-pub(super) const LATE: u32 = 3;
+const LATE: u32 = 3;
 /// Serial Line V1.02, 2.5.1.1: fixed value above 19200 baud.
 const GAP_MIN: Duration = Duration::from_micros(1750);
 
@@ -77,6 +79,14 @@ mod tests {
     fn the_gap_is_three_and_a_half_characters_up_to_19200_baud() {
         assert_eq!(gap(9600), Duration::from_micros(4010));
         assert_eq!(gap(19_200), Duration::from_micros(2005));
+    }
+
+    #[test]
+    fn a_device_with_a_longer_timeout_may_be_late_for_longer() {
+        let line = Timing::tcp(Duration::from_millis(100));
+        assert_eq!(line.late, Duration::from_millis(350));
+        assert_eq!(line.with_timeout(Duration::from_millis(200)).late, Duration::from_millis(700));
+        assert_eq!(line.with_timeout(Duration::from_millis(50)).late, Duration::from_millis(350));
     }
 
     #[test]
