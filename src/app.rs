@@ -129,6 +129,7 @@ impl Appliance {
         let domain = settings.broker.domain.clone();
         let broker = Broker::builder(domain, Arc::clone(&store), credentials, Arc::clone(&clock), tls)
             .admins(settings.broker.admins.iter().cloned())
+            .limits(settings.broker.limits)
             .policy(policy)
             .start()
             .await?;

@@ -15,8 +15,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.is_to_be_told() {
-                // If even standard error is closed, the exit code is all that is left.
-                let _ = writeln!(stderr(), "torg: {failure}");
+                // The text may quote a peer. If even standard error is closed, the exit code is all that is left.
+                let _ = writeln!(stderr(), "torg: {}", cli::printable(&failure.to_string()));
             }
             failure.code()
         }

@@ -1,6 +1,7 @@
 //! `torg run`: the appliance until it is told to end, with what a service manager wants to know.
 
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::process;
 use std::time::Duration;
@@ -43,18 +44,24 @@ pub(super) fn run(arguments: &Run, terminal: &mut Terminal<'_>) -> Result<(), Fa
         let mut signals = Signals::new()?;
         let appliance = Appliance::start(config, SelfNames::DomainOnly).await;
         let mut appliance = appliance.map_err(|error| Failure::failed(error.to_string()))?;
-        terminal.line("READY")?;
-        if arguments.print_addresses {
-            for (kind, address) in appliance.addresses().each() {
-                terminal.line(&format!("ADDRESS {kind} {address}"))?;
-            }
-        }
-        terminal.out.flush()?;
+        // An appliance does not end because nobody reads its standard output.
+        let _ = announce(&appliance, arguments.print_addresses, terminal);
         info!("{}", appliance.status());
         notify::ready(&appliance.status());
         serve(&mut appliance, file, &mut signals).await;
         stop(appliance, signals).await
     })
+}
+
+/// Says on standard output that the appliance is ready, and where it listens if that is wanted.
+fn announce(appliance: &Appliance, addresses: bool, terminal: &mut Terminal<'_>) -> io::Result<()> {
+    terminal.line("READY")?;
+    if addresses {
+        for (kind, address) in appliance.addresses().each() {
+            terminal.line(&format!("ADDRESS {kind} {address}"))?;
+        }
+    }
+    terminal.out.flush()
 }
 
 /// The signals the appliance obeys.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use torg_core::limits::Limits;
 use torg_thing::{BridgeLine, SourceId};
 use torg_wire::jid::BareJid;
 
@@ -50,6 +51,8 @@ pub struct BrokerConfig {
     pub scram_sha_1: bool,
     /// Whether PLAIN is offered.
     pub plain: bool,
+    /// How much a client may ask.
+    pub limits: Limits,
 }
 
 /// Certificate and key.

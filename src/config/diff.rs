@@ -64,6 +64,7 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
         ("broker.listen.c2s", old.broker.c2s != new.broker.c2s),
         ("broker.listen.c2s_tls", old.broker.c2s_tls != new.broker.c2s_tls),
         ("broker.auth.scram_sha_1", old.broker.scram_sha_1 != new.broker.scram_sha_1),
+        ("broker.limits", old.broker.limits != new.broker.limits),
         ("broker.auth.plain", old.broker.plain != new.broker.plain),
         ("store.path", old.store != new.store),
         ("concentrator.jid", concentrator(old) != concentrator(new)),

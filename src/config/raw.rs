@@ -44,6 +44,30 @@ pub(super) struct RawBroker {
     /// How clients may log in.
     #[serde(default)]
     pub(super) auth: RawAuth,
+    /// How much a client may ask of the broker.
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+}
+
+/// How much a client may ask of the broker. The defaults fit a site with some hundred devices.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    /// Bytes per second that an account may send in the long run. Default: 10000.
+    #[schemars(range(min = 1_000, max = 1_000_000_000))]
+    pub(super) bytes_per_second: Option<u32>,
+    /// Bytes that an account may send at once. Default: 100000.
+    #[schemars(range(min = 10_000, max = 1_000_000_000))]
+    pub(super) burst_bytes: Option<u32>,
+    /// Sessions of one account at the same time. Default: 10.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub(super) sessions_per_account: Option<u16>,
+    /// Connections that have not logged in, of all addresses. Default: 1000.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) unauthenticated: Option<u32>,
+    /// Connections that have not logged in, of one address. Default: 20.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) unauthenticated_per_address: Option<u32>,
 }
 
 /// Addresses to listen on, each "IP:PORT"; port 0 takes any free one.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use torg_core::limits::Limits;
 use torg_core::tls::CertificateFiles;
 use torg_thing::config::{ConfigError, Document, SourceText};
 use torg_thing::{BridgeKind, Clock as _, NodeRef, SourceId, SystemClock};
@@ -14,8 +15,8 @@ use torg_wire::jid::BareJid;
 
 use super::checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
 use super::raw::{
-    BRIDGE_KEYS, BridgesOnly, ProfilesOnly, Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawListen, RawLog,
-    RawTls,
+    BRIDGE_KEYS, BridgesOnly, ProfilesOnly, Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawLimits, RawListen,
+    RawLog, RawTls,
 };
 use crate::telemetry::{Format, Level, Log};
 
@@ -219,7 +220,22 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         tls,
         scram_sha_1: raw.auth.scram_sha_1,
         plain: raw.auth.plain,
+        limits: limits(&raw.limits),
     })
+}
+
+/// The limits, with the broker's own where none is given. Administrators keep theirs, but never less than others have.
+fn limits(raw: &RawLimits) -> Limits {
+    let mut limits = Limits::default();
+    limits.rate.per_second = raw.bytes_per_second.unwrap_or(limits.rate.per_second);
+    limits.rate.burst = raw.burst_bytes.unwrap_or(limits.rate.burst);
+    limits.rate_of_admins.per_second = limits.rate_of_admins.per_second.max(limits.rate.per_second);
+    limits.rate_of_admins.burst = limits.rate_of_admins.burst.max(limits.rate.burst);
+    let number = |given: Option<u32>, usual: usize| given.and_then(|n| usize::try_from(n).ok()).unwrap_or(usual);
+    limits.sessions_per_account = raw.sessions_per_account.map_or(limits.sessions_per_account, usize::from);
+    limits.unauthenticated = number(raw.unauthenticated, limits.unauthenticated);
+    limits.unauthenticated_per_address = number(raw.unauthenticated_per_address, limits.unauthenticated_per_address);
+    limits
 }
 
 /// Addresses to listen on. A list that is absent has one entry: every IPv4 interface on the standard port.

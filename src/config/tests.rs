@@ -361,3 +361,46 @@ fn a_password_file_without_a_server_is_refused() {
         ["torg.toml:5:17: concentrator.password_file: is only for a broker on another machine, and no server is named"]
     );
 }
+
+#[test]
+fn limits_have_limits_of_their_own() {
+    let with = |limits: &str| format!("{SMALL}[broker.limits]\n{limits}\n");
+    assert_eq!(errors(&with("sessions_per_account = 1")), Vec::<String>::new());
+    assert_eq!(errors(&with("sessions_per_account = 1000")), Vec::<String>::new());
+    assert_eq!(
+        errors(&with("sessions_per_account = 0")),
+        [
+            "torg.toml:4:24: broker.limits.sessions_per_account: out of range: found 0, expected an integer from 1 to 1000"
+        ]
+    );
+    assert_eq!(errors(&with("sessions_per_account = 1001")).len(), 1);
+}
+
+#[test]
+fn an_administrator_may_never_do_less_than_others() {
+    let text = format!("{SMALL}[broker.limits]\nbytes_per_second = 5000000\n");
+    let limits = parse("torg.toml", &text, KINDS).unwrap().settings.broker.limits;
+    assert_eq!(limits.rate.per_second, 5_000_000);
+    assert_eq!(limits.rate_of_admins.per_second, 5_000_000);
+    assert_eq!(limits.sessions_per_account, 10);
+}
+
+#[test]
+fn the_sample_with_every_comment_taken_away_has_no_unknown_key() {
+    // What is commented out must be as right as the rest: only files that are not there may be missed.
+    let text: String = SAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with('[') || rest.contains(" = ") => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let errors: Vec<String> = parse("torg.toml", &text, crate::catalog::BRIDGES)
+        .err()
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .filter(|error| !error.contains("cannot be read") && !error.contains("is not a directory"))
+        .collect();
+    assert_eq!(errors, Vec::<String>::new());
+}

@@ -1,5 +1,7 @@
 //! Whole appliances in this process, with simulated devices and clients on the loopback: start, reload, stop, demo.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod command;
 mod demo;
 mod lifecycle;
