@@ -6,7 +6,7 @@ use torg_store::testing::{Fault, Flaky};
 use torg_store::{Batch, Engine, Sqlite, migrate};
 use torg_thing::{ManualClock, Timestamp};
 use torg_wire::jid::{BareJid, DomainPart};
-use torg_wire::sasl::{CREDENTIAL_BYTES_MAX, ITERATIONS, PrepError, ScramHash};
+use torg_wire::sasl::{CREDENTIAL_BYTES_MAX, PrepError, ScramHash};
 use torg_wire::secret::Secret;
 
 use super::*;
@@ -53,8 +53,7 @@ async fn keys_are_made_with_the_iterations_we_promise() {
     let accounts = accounts().await;
     accounts.create(&anna(), password("pencil")).await.expect("created");
     let found = accounts.credentials(&anna(), ScramHash::Sha256).await.expect("read").expect("there");
-    assert_eq!(found.keys.iterations(), ITERATIONS);
-    assert!(ITERATIONS >= 10_000);
+    assert_eq!(found.keys.iterations(), 10_000);
 }
 
 #[tokio::test]
@@ -183,10 +182,8 @@ async fn names_that_cannot_be_accounts_are_refused() {
         let outcome = accounts.parse_new(name);
         assert!(matches!(outcome, Err(AccountError::UserName { .. })), "{name}: {outcome:?}");
     }
-    for name in ["anna@other.example"] {
-        let outcome = accounts.parse_new(name);
-        assert!(matches!(outcome, Err(AccountError::UserDomain { .. })), "{name}: {outcome:?}");
-    }
+    let outcome = accounts.parse_new("anna@other.example");
+    assert!(matches!(outcome, Err(AccountError::UserDomain { .. })), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! Whole logins: a broker with its accounts, rustls on both sides, our own client machine, pipes instead of a network.
+#![cfg(test)]
 
 use std::sync::Arc;
 use std::time::Instant;

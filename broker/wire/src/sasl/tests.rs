@@ -80,8 +80,7 @@ impl World {
         let (mut client, first) = Client::start(login, offered, theirs, None, "clientnonce")?;
         let (mut server, step) = Server::start(client.mechanism(), Some(&first), "servernonce".into(), self.context());
         let mut step = self.store(&mut server, step);
-        loop {
-            let ServerStep::Challenge(challenge) = &step else { break };
+        while let ServerStep::Challenge(challenge) = &step {
             let next = match client.challenge(challenge)? {
                 ClientStep::Derive(derivation) => client.derived(&derivation.run())?,
                 other => other,
@@ -477,7 +476,8 @@ fn spoiled(spoil: impl Fn(&str) -> String) -> ServerStep {
 #[test]
 fn the_final_message_must_be_right_in_every_part() {
     assert!(is_anna(&spoiled(|last| last.to_owned())));
-    let refused: [(&str, fn(&str) -> String); 5] = [
+    type Spoil = fn(&str) -> String;
+    let refused: [(&str, Spoil); 5] = [
         ("another GS2 header", |last| last.replace("c=biws", "c=eSws")),
         ("another nonce", |last| last.replace("servernonce", "servernoncf")),
         ("only the client's nonce", |last| last.replace("servernonce", "")),

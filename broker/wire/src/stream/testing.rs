@@ -76,7 +76,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn plain() -> World {
-        World::with(|settings, seed, now| ServerStream::new(settings, seed, now))
+        World::with(ServerStream::new)
     }
 
     pub(crate) fn tls() -> World {

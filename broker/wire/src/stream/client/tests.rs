@@ -195,8 +195,8 @@ fn a_man_in_the_middle_who_hides_channel_binding_is_found_out() {
 #[test]
 fn stanzas_go_both_ways_after_login() {
     let (mut client, mut server) = log_in(settings(), World::plain(), None, 10_000);
-    client.stream.send(&Stanza::message(MessageType::Chat).with_to(&bare("bob@site.example")).with_body("up"));
-    server.stream.send(&Stanza::message(MessageType::Chat).with_from(&bare("bob@site.example")).with_body("down"));
+    client.stream.send(&Stanza::message(MessageType::Chat).with_to(bare("bob@site.example")).with_body("up"));
+    server.stream.send(&Stanza::message(MessageType::Chat).with_from(bare("bob@site.example")).with_body("down"));
     converse(&mut client, &mut server, 10_000);
     assert_eq!(server.stanzas.iter().filter_map(Stanza::body).collect::<Vec<_>>(), ["up"]);
     assert_eq!(client.stanzas.iter().filter_map(Stanza::body).collect::<Vec<_>>(), ["down"]);
