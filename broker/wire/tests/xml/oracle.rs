@@ -6,6 +6,7 @@
 //! - names with characters from U+FDF0 to U+FFFD: the standard allows them (XML 1.0 §2.3), the tables of rxml lack the range;
 //! - a carriage return alone in an attribute value: rxml refuses or loses it, so it gets the input with line ends already
 //!   made line feeds, as XML 1.0 §2.11 says a parser does first;
+//! - white space before a document without XML declaration: allowed (XML 1.0 §2.8, prolog), refused by rxml, so it is not shown;
 //! - `standalone` in the XML declaration: rxml wants `encoding` before it and `yes` in it, the standard does not;
 //! - bytes after the end of the stream: ours ignores them, rxml reports them;
 //! - an unfinished token at the end of input: ours may already refuse what rxml still waits for, if nothing could save it;
@@ -123,7 +124,10 @@ fn with_line_feeds(input: &[u8]) -> Vec<u8> {
 
 fn ask_rxml(input: &[u8]) -> Seen {
     let normal = with_line_feeds(input);
-    let mut input = &normal[..];
+    let mut input = match normal.iter().position(|b| !b" \t\n".contains(b)) {
+        Some(at) if !normal[at..].starts_with(b"<?") => &normal[at..],
+        _ => &normal[..],
+    };
     let options = rxml::Options { max_token_length: 1 << 30, ..rxml::Options::default() };
     let mut parser = rxml::Parser::with_options(options);
     let mut seen = Seen {
