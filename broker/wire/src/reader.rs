@@ -21,6 +21,19 @@ pub enum StreamEvent {
 }
 
 /// Turns the bytes of one stream into events. Feed, then take events until there is none.
+///
+/// ```
+/// use torg_wire::reader::{StreamEvent, StreamReader};
+/// use torg_wire::xml::Limits;
+///
+/// let mut reader = StreamReader::new(Limits::BEFORE_LOGIN);
+/// reader.feed(b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>");
+/// reader.feed(b"<presence/><message><bo");
+/// assert!(matches!(reader.next_event()?, Some(StreamEvent::Open(_))));
+/// assert!(matches!(reader.next_event()?, Some(StreamEvent::Element(_))));
+/// assert_eq!(reader.next_event()?, None);
+/// # Ok::<(), torg_wire::stream_error::StreamError>(())
+/// ```
 #[derive(Debug)]
 pub struct StreamReader {
     framer: Framer,
