@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use torg_thing::config::{ConfigError, Document, SourceText};
+use torg_thing::config::{ConfigError, Document, SourceText, drop_consequences, quote_key};
 use torg_thing::{Decimal, Range};
 
 use crate::checked::{
@@ -42,26 +42,44 @@ pub fn check(source: &SourceText) -> Result<Profile, Vec<ConfigError>> {
 /// # Errors
 /// Every mistake in the profile and its ancestors.
 pub fn check_in(source: &SourceText, library: &Library) -> Result<Profile, Vec<ConfigError>> {
-    let mut layers = vec![Layer::read(source)?];
-    while let Some(parent) = parent_of(&layers, library)? {
+    let mut errors = Vec::new();
+    let mut layers: Vec<Layer<'_>> = Layer::read(source, &mut errors).into_iter().collect();
+    while let Some(parent) = parent_of(&layers, library, &mut errors) {
         layers.push(parent);
     }
     // From the farthest ancestor down, so that later layers replace earlier ones.
     layers.reverse();
-    Checker { layers: &layers, errors: Vec::new() }.profile()
+    Checker { layers: &layers, errors }.profile()
 }
 
 /// One profile text of the family, checked against the schema.
 pub(crate) struct Layer<'a> {
     pub(crate) document: Document<'a>,
+    /// What it says; dull values where the schema found something wrong.
     pub(crate) raw: RawProfile,
+    /// Points in which the schema found something wrong: nothing more is said of them.
+    damaged: BTreeSet<String>,
 }
 
 impl<'a> Layer<'a> {
-    fn read(source: &'a SourceText) -> Result<Self, Vec<ConfigError>> {
-        let document = Document::parse(source)?;
-        let raw = document.check()?;
-        Ok(Self { document, raw })
+    fn read(source: &'a SourceText, errors: &mut Vec<ConfigError>) -> Option<Self> {
+        let document = match Document::parse(source) {
+            Ok(document) => document,
+            Err(broken) => {
+                errors.extend(broken);
+                return None;
+            }
+        };
+        let (raw, found) = document.examine::<RawProfile>();
+        let prefix = |name: &String| format!("points.{}", quote_key(name));
+        let touches = |name: &String, error: &ConfigError| {
+            let rest = error.key.strip_prefix(&prefix(name));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let names = raw.iter().flat_map(|raw| raw.points.keys());
+        let damaged = names.filter(|name| found.iter().any(|error| touches(name, error))).cloned().collect();
+        errors.extend(found);
+        Some(Self { document, raw: raw?, damaged })
     }
 
     /// A zero-based address from the notation of this text.
@@ -87,30 +105,35 @@ impl<'a> Layer<'a> {
     }
 }
 
-fn parent_of<'a>(layers: &[Layer<'a>], library: &'a Library) -> Result<Option<Layer<'a>>, Vec<ConfigError>> {
-    let Some(layer) = layers.last() else { return Ok(None) };
-    let Some(extends) = &layer.raw.profile.extends else { return Ok(None) };
-    let refuse = |message: String| vec![layer.document.error_at("profile.extends", message)];
+fn parent_of<'a>(layers: &[Layer<'a>], library: &'a Library, errors: &mut Vec<ConfigError>) -> Option<Layer<'a>> {
+    let layer = layers.last()?;
+    let extends = layer.raw.profile.extends.as_ref()?;
+    let mut refuse = |message: String| errors.push(layer.document.error_at("profile.extends", message));
     let Some((id, major)) = extends.split_once('@').and_then(|(id, major)| Some((id, major.parse::<u16>().ok()?)))
     else {
-        return Err(refuse("is written `maker.family@1`, with the parent's major version".to_owned()));
+        refuse("is written `maker.family@1`, with the parent's major version".to_owned());
+        return None;
     };
     let family: Vec<&str> = layers.iter().map(|layer| layer.raw.profile.id.as_str()).collect();
     if family.contains(&id) {
-        return Err(refuse(format!("makes a circle: {} extends {id}", family.join(" extends "))));
+        refuse(format!("makes a circle: {} extends {id}", family.join(" extends ")));
+        return None;
     }
     if layers.len() >= LAYERS_MAX {
-        return Err(refuse(format!("is the {}th generation; at most {} ancestors", layers.len(), LAYERS_MAX - 1)));
+        refuse(format!("is the {}th generation; at most {} ancestors", layers.len(), LAYERS_MAX - 1));
+        return None;
     }
     let Some(source) = library.source(id) else {
-        let error = layer.document.unknown_at("profile.extends", "no such profile", library.ids());
-        return Err(vec![error]);
+        errors.push(layer.document.unknown_at("profile.extends", "no such profile", library.ids()));
+        return None;
     };
-    let parent = Layer::read(source)?;
-    match Version::parse(&parent.raw.profile.version) {
-        Some(version) if version.major == major => Ok(Some(parent)),
-        _ => Err(refuse(format!("{id} has version {}, not {major}", parent.raw.profile.version))),
+    let parent = Layer::read(source, errors)?;
+    let version = &parent.raw.profile.version;
+    if Version::parse(version).is_none_or(|version| version.major != major) {
+        let message = format!("{id} has version {version}, not {major}");
+        errors.push(layer.document.error_at("profile.extends", message));
     }
+    Some(parent)
 }
 
 /// The text of a profile and its ancestors, farthest ancestor first, and the mistakes found so far.
@@ -133,16 +156,18 @@ impl<'l> Checker<'_, 'l> {
         let mut points = Vec::new();
         let order = self.layers.iter().fold(Order::default(), |order, layer| overlay(order, layer.raw.link.order));
         for (name, (layer, raw)) in &chosen {
-            let Some(layer) = self.layers.get(*layer) else { continue };
+            let Some(layer) = self.layers.get(*layer).filter(|layer| !layer.damaged.contains(*name)) else { continue };
             let context = PointContext { layer, link: &link, order: overlay(order, raw.order) };
             build_points(&context, name, raw, &mut points, &mut self.errors);
         }
+        // With a wrong point left out, what asks for it must not be called wrong too.
+        let complete = self.errors.is_empty();
         points.sort_by_key(|point| (point.table, point.address, point.slice.map(|slice| slice.shift)));
         self.all_points(top, &link.limits, &points);
-        let identify = self.identify(&points);
+        let identify = self.identify(&points, complete);
         let origins = chosen.iter().map(|(name, (layer, _))| (*name, *layer)).collect();
-        let vectors = read_vectors(self.layers, &origins, &points, &mut self.errors);
-        let interfaces = self.interfaces(top, &points);
+        let vectors = read_vectors(self.layers, &origins, &points, complete, &mut self.errors);
+        let interfaces = self.interfaces(top, &points, complete);
         match version {
             Some(version) if self.errors.is_empty() => Ok(Profile {
                 id: head.id.as_str().into(),
@@ -165,7 +190,7 @@ impl<'l> Checker<'_, 'l> {
             }),
             _ => {
                 self.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-                self.errors.dedup();
+                drop_consequences(&mut self.errors);
                 Err(self.errors)
             }
         }
@@ -207,7 +232,8 @@ impl<'l> Checker<'_, 'l> {
         let layers = self.layers;
         for (index, layer) in layers.iter().enumerate() {
             for (position, name) in layer.raw.profile.remove.iter().enumerate() {
-                if chosen.remove(name.as_str()).is_none() && layer.raw.profile.extends.is_some() {
+                // Without its parent there is nothing to compare with; that has been told.
+                if chosen.remove(name.as_str()).is_none() && index > 0 {
                     let key = format!("profile.remove[{position}]");
                     let known = chosen.keys().copied();
                     self.errors.push(layer.document.unknown_at(&key, "the parent has no such point", known));
@@ -322,7 +348,7 @@ impl<'l> Checker<'_, 'l> {
     }
 
     /// The nearest `[identify]` of the family; a child's own one replaces that of its parent as a whole.
-    fn identify(&mut self, points: &[Point]) -> Identify {
+    fn identify(&mut self, points: &[Point], complete: bool) -> Identify {
         let nearest = self.layers.iter().rev().find_map(|layer| Some((layer, layer.raw.identify.as_ref()?)));
         let Some((top, raw)) = nearest else { return Identify::default() };
         let known = || points.iter().map(|point| point.name.as_str());
@@ -339,7 +365,7 @@ impl<'l> Checker<'_, 'l> {
                             let range =
                                 Range { min: limit(evidence.min), max: limit(evidence.max), ..Range::default() };
                             out.push(Evidence::Point { point: point.name.clone(), range });
-                        } else {
+                        } else if complete {
                             let key = format!("{key}.point");
                             self.errors.push(top.document.unknown_at(&key, "no such point", known()));
                         }
@@ -379,7 +405,7 @@ impl<'l> Checker<'_, 'l> {
         }
         if let Some(unique) = &raw.unique {
             identify.unique = points.iter().find(|point| point.name.as_str() == unique).map(|point| point.name.clone());
-            if identify.unique.is_none() {
+            if complete && identify.unique.is_none() {
                 self.errors.push(top.document.unknown_at("identify.unique", "no such point", known()));
             }
         }
@@ -387,7 +413,7 @@ impl<'l> Checker<'_, 'l> {
     }
 
     /// Claims of the whole family; each must hold for the points as they are now.
-    fn interfaces(&mut self, top: &Layer<'_>, points: &[Point]) -> Vec<Arc<str>> {
+    fn interfaces(&mut self, top: &Layer<'_>, points: &[Point], complete: bool) -> Vec<Arc<str>> {
         let mut claimed: Vec<Arc<str>> = Vec::new();
         for layer in self.layers {
             for (index, uri) in layer.raw.profile.interfaces.iter().enumerate() {
@@ -400,6 +426,7 @@ impl<'l> Checker<'_, 'l> {
                         let known = known.iter().map(String::as_str);
                         self.errors.push(top.document.unknown_at(&key, "no such harmonised interface", known));
                     }
+                    interfaces::Verdict::Broken(_) if !complete => {}
                     interfaces::Verdict::Broken(reasons) => {
                         for reason in reasons {
                             self.errors.push(top.document.error_at(&key, format!("{uri}: {reason}")));

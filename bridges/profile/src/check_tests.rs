@@ -73,6 +73,25 @@ fn every_mistake_is_told_at_once() {
     );
 }
 
+#[test]
+fn mistakes_of_form_and_of_meaning_are_told_together_without_consequences() {
+    let text = METER
+        .replace("version = \"1.0.0\"", "version = \"1.0\"")
+        .replace("decimals = 1, valid", "decimal = 1, valid")
+        .replace("values", "value")
+        .replace("range = [0, 60]", "range = [60, 0]")
+        .replace("address = 0x48", "address = 70000");
+    assert_eq!(
+        errors_of(&text),
+        [
+            "acme.toml:4:11: profile.version: is written `major.minor.patch`, for instance `1.0.0`",
+            "acme.toml:12:74: points.\"Voltage L1\".decimal: unknown key; did you mean `decimals`?",
+            "acme.toml:13:41: points.Energy.address: addresses end at 65535; for numbers such as 40001 set `notation = \"modicon\"`",
+            "acme.toml:21:34: points.\"Demand Period\".write.range: has the larger number first",
+        ]
+    );
+}
+
 /// A profile with these points and nothing else wrong.
 fn with_points(points: &str) -> String {
     format!(

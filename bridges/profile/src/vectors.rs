@@ -168,6 +168,7 @@ pub(crate) fn read_vectors(
     layers: &[Layer<'_>],
     origins: &BTreeMap<&str, usize>,
     points: &[Point],
+    complete: bool,
     errors: &mut Vec<ConfigError>,
 ) -> Vec<Vector> {
     let mut vectors = Vec::new();
@@ -196,7 +197,7 @@ pub(crate) fn read_vectors(
                         Some(point) => {
                             vector.expect.insert(point.name.clone(), expected(text));
                         }
-                        None if own => {
+                        None if own && complete => {
                             let key = format!("{place}.{key}.{}", quote_key(name));
                             let known = points.iter().map(|point| point.name.as_str());
                             let suggestion = torg_thing::config::nearest(name, known);

@@ -14,7 +14,7 @@ use super::schema::schema_of;
 use super::section::Section;
 use super::source::SourceText;
 use super::suggest::nearest;
-use super::walk::{Walk, show};
+use super::walk::{Finding, Repair, Walk, show};
 
 /// A TOML text, parsed, with the place of every key.
 #[derive(Debug)]
@@ -47,7 +47,14 @@ impl<'a> Document<'a> {
     /// # Errors
     /// Every mistake, in the order of the text.
     pub fn check<T: DeserializeOwned + JsonSchema>(&self) -> Result<T, Vec<ConfigError>> {
-        self.check_table(&KeyPath::default(), 0..0, &self.table, &[])
+        self.check_at(&KeyPath::default(), &[])
+    }
+
+    /// Like [`check`](Self::check), but gives a value in spite of mistakes where that is possible: wrong places are left
+    /// out or hold something dull. Such a value is good for one thing only, to find more mistakes; afterwards
+    /// [`drop_consequences`](super::drop_consequences) takes out what is only told because of the first ones.
+    pub fn examine<T: DeserializeOwned + JsonSchema>(&self) -> (Option<T>, Vec<ConfigError>) {
+        self.examine_at(&KeyPath::default(), &[])
     }
 
     /// An error of a check that the schema cannot express, at the place of `key`
@@ -104,40 +111,53 @@ impl<'a> Document<'a> {
         path: &KeyPath,
         ignored: &[&str],
     ) -> Result<T, Vec<ConfigError>> {
-        match self.find(path).map(|value| (value.span(), value.get_ref())) {
-            Some((span, DeValue::Table(table))) => self.check_table(path, span, table, ignored),
-            _ => Err(vec![self.invalid(path, "is not a table".to_owned())]),
+        match self.examine_at(path, ignored) {
+            (Some(value), errors) if errors.is_empty() => Ok(value),
+            (_, errors) => Err(errors),
         }
     }
 
-    fn check_table<T: DeserializeOwned + JsonSchema>(
+    pub(super) fn examine_at<T: DeserializeOwned + JsonSchema>(
         &self,
         path: &KeyPath,
-        at: Range<usize>,
-        table: &DeTable<'_>,
         ignored: &[&str],
-    ) -> Result<T, Vec<ConfigError>> {
+    ) -> (Option<T>, Vec<ConfigError>) {
+        let found = self.find(path).map(|value| (value.span(), value.get_ref()));
+        let (at, table) = match (path.steps(), found) {
+            ([], _) => (0..0, &self.table),
+            (_, Some((span, DeValue::Table(table)))) => (span, table),
+            _ => return (None, vec![self.invalid(path, "is not a table".to_owned())]),
+        };
         let schema = schema_of::<T>();
-        let mut errors = self.duplicates.clone();
-        errors.extend(Walk::table(self.source, &schema, path, at.clone(), table, ignored));
-        errors.sort_by_key(|error| (error.line, error.column));
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+        let findings = Walk::table(self.source, &schema, path, at.clone(), table, ignored);
         let mut table = table.clone();
         for key in ignored {
             table.remove(*key);
         }
-        T::deserialize(ValueDeserializer::from(Spanned::new(at, DeValue::Table(table)))).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            let mut key = KeyPath::default();
-            locate(&self.table, &span, &mut key);
-            let place = self.source.position(span.start);
-            let mut told = ConfigError::new(self.source.name(), place, key.to_string(), Problem::Invalid);
-            // serde's sentences may quote the value.
-            told.message = if key.is_secret() { "is not a valid value".into() } else { error.message().into() };
-            vec![told]
-        })
+        let told = findings.iter().filter(|finding| !finding.silent).map(|finding| finding.error.clone());
+        let mut errors: Vec<ConfigError> = self.duplicates.iter().cloned().chain(told).collect();
+        errors.sort_by_key(|error| (error.line, error.column));
+        if !findings.is_empty() {
+            return (read_in_spite(&table, path, findings), errors);
+        }
+        match T::deserialize(ValueDeserializer::from(Spanned::new(at, DeValue::Table(table)))) {
+            Ok(value) => (Some(value), errors),
+            Err(error) => {
+                errors.push(self.serde_error(&error));
+                (None, errors)
+            }
+        }
+    }
+
+    fn serde_error(&self, error: &toml::de::Error) -> ConfigError {
+        let span = error.span().unwrap_or(0..0);
+        let mut key = KeyPath::default();
+        locate(&self.table, &span, &mut key);
+        let place = self.source.position(span.start);
+        let mut told = ConfigError::new(self.source.name(), place, key.to_string(), Problem::Invalid);
+        // serde's sentences may quote the value.
+        told.message = if key.is_secret() { "is not a valid value".into() } else { error.message().into() };
+        told
     }
 
     /// The value at a path.
@@ -204,6 +224,49 @@ fn locate_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &mut Ke
 
 fn covers(outer: &Range<usize>, inner: &Range<usize>) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
+}
+
+/// Reads a table with its mistakes repaired; `None` if a text that checks itself refuses even so.
+fn read_in_spite<T: DeserializeOwned>(table: &DeTable<'_>, path: &KeyPath, findings: Vec<Finding>) -> Option<T> {
+    let mut value = json_table(table);
+    for finding in findings {
+        let steps = finding.path.steps().get(path.steps().len()..)?;
+        let (last, before) = steps.split_last()?;
+        let place = before.iter().try_fold(&mut value, |value, step| match step {
+            Step::Index(index) => value.get_mut(*index),
+            Step::Key(key) => value.get_mut(key),
+        })?;
+        match (finding.repair, last, place) {
+            (Repair::Put(harmless), Step::Key(key), serde_json::Value::Object(map)) => {
+                map.insert(key.clone(), harmless);
+            }
+            (Repair::Put(harmless), Step::Index(index), place) => *place.get_mut(*index)? = harmless,
+            (Repair::Remove, Step::Key(key), serde_json::Value::Object(map)) => {
+                map.remove(key);
+            }
+            _ => {}
+        }
+    }
+    serde_json::from_value(value).ok()
+}
+
+fn json_table(table: &DeTable<'_>) -> serde_json::Value {
+    table.iter().map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref()))).collect()
+}
+
+fn json(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Datetime(value) => value.to_string().into(),
+        DeValue::Float(value) => value.as_str().parse::<f64>().ok().into(),
+        DeValue::Integer(value) => match i64::from_str_radix(value.as_str(), value.radix()) {
+            Ok(number) => number.into(),
+            Err(_) => u64::from_str_radix(value.as_str(), value.radix()).ok().into(),
+        },
+        DeValue::String(value) => value.as_ref().into(),
+        DeValue::Table(table) => json_table(table),
+    }
 }
 
 fn syntax_error(source: &SourceText, error: &toml::de::Error) -> ConfigError {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::path::KeyPath;
+
 /// What kind of mistake it is; stable names for `--json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,4 +142,29 @@ impl fmt::Display for ConfigError {
         }
         Ok(())
     }
+}
+
+/// Takes out the errors of later checks that are only there because the schema found something wrong at the same place,
+/// under it, or directly in the table around it; and whatever is told twice.
+pub fn drop_consequences(errors: &mut Vec<ConfigError>) {
+    let wrong: Vec<(Box<str>, KeyPath)> = errors
+        .iter()
+        .filter(|error| error.problem != Problem::Invalid)
+        .map(|error| (error.file.clone(), KeyPath::parse(&error.key)))
+        .collect();
+    errors.retain(|error| {
+        let path = KeyPath::parse(&error.key);
+        let explained = |(file, wrong): &(Box<str>, KeyPath)| {
+            *file == error.file && (path.starts_with(wrong) || wrong.is_directly_in(&path))
+        };
+        error.problem != Problem::Invalid || !wrong.iter().any(explained)
+    });
+    let mut seen = Vec::new();
+    errors.retain(|error| {
+        let fresh = !seen.contains(error);
+        if fresh {
+            seen.push(error.clone());
+        }
+        fresh
+    });
 }

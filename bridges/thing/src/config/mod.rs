@@ -35,7 +35,7 @@ mod tests;
 mod walk;
 
 pub use document::Document;
-pub use error::{ConfigError, Problem};
+pub use error::{ConfigError, Problem, drop_consequences};
 pub use path::quote_key;
 pub use schema::schema_of;
 pub use section::Section;

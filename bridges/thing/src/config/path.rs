@@ -57,6 +57,16 @@ impl KeyPath {
         Self(self.0.iter().chain(&rest.0).cloned().collect())
     }
 
+    /// Whether this path is `outer` or leads further from there.
+    pub(super) fn starts_with(&self, outer: &KeyPath) -> bool {
+        self.0.starts_with(&outer.0)
+    }
+
+    /// Whether this path leads from `outer` by exactly one step.
+    pub(super) fn is_directly_in(&self, outer: &KeyPath) -> bool {
+        self.0.split_last().is_some_and(|(_, before)| before == outer.0)
+    }
+
     /// Whether a key on the way names a secret: then the value found is never shown.
     pub(super) fn is_secret(&self) -> bool {
         self.0.iter().any(|step| match step {

@@ -129,3 +129,33 @@ pub(super) fn join_or(words: impl IntoIterator<Item = String>) -> String {
     let last = words.pop().unwrap_or_default();
     if words.is_empty() { last } else { format!("{} or {last}", words.join(", ")) }
 }
+
+/// A value that the schema allows, as dull as possible: stands in for a wrong one while the rest of the text is checked.
+pub(super) fn harmless(root: &Value, schema: &Value) -> Value {
+    let schema = resolve(root, schema);
+    if let Some(default) = schema.get("default") {
+        return default.clone();
+    }
+    if let Some(values) = closed_set(root, schema) {
+        return values.first().map_or(Value::Null, |first| (*first).clone());
+    }
+    if let Some(list) = branches(root, schema) {
+        return list.first().map_or(Value::Null, |first| harmless(root, first));
+    }
+    match types(schema).first() {
+        Some(&"array") => Value::Array(Vec::new()),
+        Some(&"boolean") => Value::Bool(false),
+        Some(&"integer") => {
+            let (low, high) = integer_limits(schema);
+            serde_json::from_str(&0.clamp(low, high.max(low)).to_string()).unwrap_or_default()
+        }
+        Some(&"number") => schema.get("minimum").cloned().unwrap_or_else(|| 0.into()),
+        Some(&"object") => {
+            let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+            let property = |name: &str| schema.get("properties").and_then(|map| map.get(name)).unwrap_or(&Value::Null);
+            required.filter_map(Value::as_str).map(|name| (name, harmless(root, property(name)))).collect()
+        }
+        Some(&"string") => Value::String(String::new()),
+        _ => Value::Null,
+    }
+}

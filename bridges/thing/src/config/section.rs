@@ -54,6 +54,12 @@ impl<'a> Section<'a> {
         self.document.check_at(&self.path, self.ignored)
     }
 
+    /// Like [`parse`](Self::parse), but gives a value in spite of mistakes where that is possible, to find more of them; see
+    /// [`Document::examine`].
+    pub fn examine<T: DeserializeOwned + JsonSchema>(&self) -> (Option<T>, Vec<ConfigError>) {
+        self.document.examine_at(&self.path, self.ignored)
+    }
+
     /// An error at `key`, relative to this section: `line[0].device[1].profile`.
     pub fn error_at(&self, key: &str, message: impl Into<String>) -> ConfigError {
         self.document.invalid(&self.path.join(&KeyPath::parse(key)), message.into())

@@ -388,9 +388,79 @@ fn what_serde_says_of_a_secret_is_not_repeated() {
     assert_eq!(found, ["t.toml:1:10: secret: is not a valid value"]);
 }
 
+#[test]
+fn a_text_with_mistakes_is_still_read_to_find_more_of_them() {
+    let text = TWO_BRIDGES.replace("meter/8", "meter-7");
+    let source = SourceText::new("torg.toml", text);
+    let document = Document::parse(&source).unwrap();
+    let section = document.section("bridge[1]", "roof", &["kind", "name"], &[]).unwrap();
+    let (modbus, errors) = section.examine::<Modbus>();
+    assert_eq!(errors.len(), 2);
+    let modbus = modbus.unwrap();
+    assert_eq!((modbus.line[0].tcp.as_str(), modbus.line[1].tcp.as_str()), ("", "127.0.0.1:504"));
+    assert_eq!((modbus.line[1].device[0].node.0.as_str(), modbus.line[1].device[0].unit), ("meter-7", 0));
+}
+
+#[test]
+fn what_a_check_finds_in_a_right_text_is_what_the_examination_gives() {
+    let source =
+        SourceText::new("torg.toml", "[broker]\ndomain = \"a\"\nratio = 0.5\nlisten = [\"x\"]\n[labels]\na = 7\n");
+    let document = Document::parse(&source).unwrap();
+    let (site, errors) = document.examine::<Site>();
+    assert!(errors.is_empty());
+    assert_eq!(format!("{site:?}"), format!("{:?}", Some(document.check::<Site>().unwrap())));
+}
+
+#[test]
+fn every_kind_of_mistake_can_be_read_past() {
+    for wrong in [
+        "sessions = \"x\"",
+        "sessions = 0",
+        "parity = \"evne\"",
+        "parity = 1",
+        "ratio = []",
+        "port = \"x\"",
+        "port = { low = 1 }",
+        "port = { low = 1, high = 70000, mid = 2 }",
+        "listen = []",
+        "listen = [1, \"a\"]",
+        "listen = \"a\"",
+        "unknown = 1979-05-27T07:32:00Z",
+        "unknown = { a = [1, 2.5, true] }",
+    ] {
+        let source = SourceText::new("torg.toml", format!("[broker]\ndomain = \"site\"\n{wrong}\n"));
+        let document = Document::parse(&source).unwrap();
+        let (site, errors) = document.examine::<Site>();
+        assert!(!errors.is_empty(), "{wrong}");
+        assert_eq!(site.expect(wrong).broker.domain, "site");
+    }
+}
+
+#[test]
+fn consequences_of_a_mistake_are_not_told_but_other_mistakes_are() {
+    let source = SourceText::new("torg.toml", TWO_BRIDGES);
+    let document = Document::parse(&source).unwrap();
+    let section = document.section("bridge[1]", "roof", &["kind", "name"], &[]).unwrap();
+    let (_, mut errors) = section.examine::<Modbus>();
+    let kept: Vec<ConfigError> = errors.clone();
+    errors.push(section.error_at("line[0]", "one of `serial` and `tcp` must be given"));
+    errors.push(section.error_at("line[1].device[0].unit", "is taken"));
+    errors.push(section.error_at("line[1].device[0].node", "is taken"));
+    errors.push(section.error_at("line[1].device[0].node", "is taken"));
+    drop_consequences(&mut errors);
+    assert_eq!(errors.len(), 3);
+    assert_eq!(errors[..2], kept[..]);
+    assert_eq!(&*errors[2].key, "bridge[1].line[1].device[0].node");
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_check_panic(text in "([a-z\\[\\]=\"{}.,# 0-9-]|\\n|broker|domain|bridge){0,60}") {
         errors_of(&text);
+        let source = SourceText::new("torg.toml", text);
+        if let Ok(document) = Document::parse(&source) {
+            let (site, errors) = document.examine::<Site>();
+            proptest::prop_assert_eq!(document.check::<Site>().is_ok(), site.is_some() && errors.is_empty());
+        }
     }
 }

@@ -12,18 +12,38 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::error::{ConfigError, Problem};
 use super::path::{KeyPath, Step};
-use super::schema::{branches, closed_set, describe, integer_limits, join_or, resolve, types};
+use super::schema::{branches, closed_set, describe, harmless, integer_limits, join_or, resolve, types};
 use super::source::SourceText;
 use super::suggest::nearest;
 
 /// Longest value shown in `found`, in characters: a line of a terminal.
 const FOUND_CHARS_MAX: usize = 40;
 
+/// A mistake, and how to make the place harmless so that the rest can still be looked at.
+pub(super) struct Finding {
+    pub(super) error: ConfigError,
+    pub(super) path: KeyPath,
+    pub(super) repair: Repair,
+    /// Only the repair counts: the mistake is told by another finding.
+    pub(super) silent: bool,
+}
+
+/// What to do with a wrong place before the text is read in spite of it.
+#[derive(Clone)]
+pub(super) enum Repair {
+    /// The Rust type can hold it.
+    Keep,
+    /// Put something that fits.
+    Put(Value),
+    /// Take the key out.
+    Remove,
+}
+
 pub(super) struct Walk<'s> {
     source: &'s SourceText,
     root: &'s Value,
     path: KeyPath,
-    errors: Vec<ConfigError>,
+    findings: Vec<Finding>,
 }
 
 impl<'s> Walk<'s> {
@@ -35,10 +55,10 @@ impl<'s> Walk<'s> {
         at: Range<usize>,
         table: &DeTable<'_>,
         ignored: &[&str],
-    ) -> Vec<ConfigError> {
-        let mut walk = Self { source, root, path: path.clone(), errors: Vec::new() };
+    ) -> Vec<Finding> {
+        let mut walk = Self { source, root, path: path.clone(), findings: Vec::new() };
         walk.object(resolve(root, root), table, at, ignored);
-        walk.errors
+        walk.findings
     }
 
     fn value(&mut self, schema: &'s Value, value: &DeValue<'_>, at: Range<usize>) {
@@ -66,20 +86,20 @@ impl<'s> Walk<'s> {
         let problem = if wrong_type { Problem::WrongType } else { Problem::UnknownValue };
         let error = self.error(problem, at).suggest(suggestion);
         let error = error.allowed(join_or(set.iter().map(|allowed| allowed.to_string())));
-        self.found(error, value);
+        self.found(error, value, set.first().map_or(Value::Null, |first| (*first).clone()));
     }
 
     /// One of several shapes: any that fits is right; else the one most likely meant tells its errors.
     fn alternatives(&mut self, list: &[&'s Value], value: &DeValue<'_>, at: Range<usize>) {
-        let mut attempts: Vec<(&Value, Vec<ConfigError>)> = Vec::new();
+        let mut attempts: Vec<(&Value, Vec<Finding>)> = Vec::new();
         for branch in list {
-            let before = self.errors.len();
+            let before = self.findings.len();
             self.value(branch, value, at.clone());
-            let errors = self.errors.split_off(before);
-            if errors.is_empty() {
+            let findings = self.findings.split_off(before);
+            if findings.is_empty() {
                 return;
             }
-            attempts.push((branch, errors));
+            attempts.push((branch, findings));
         }
         if self.wrong_tag(list, value, &at) {
             return;
@@ -90,12 +110,12 @@ impl<'s> Walk<'s> {
             let fits = types(branch);
             (fits.is_empty() || fits.iter().any(|name| is_type(name, value))) && tag_matches(root, branch, value)
         });
-        if let Some((_, errors)) = attempts.into_iter().min_by_key(|(_, errors)| errors.len()) {
-            self.errors.extend(errors);
+        if let Some((_, findings)) = attempts.into_iter().min_by_key(|(_, findings)| findings.len()) {
+            self.findings.extend(findings);
         } else {
             let allowed = join_or(list.iter().map(|branch| describe(self.root, branch)));
             let error = self.error(Problem::WrongType, at).allowed(allowed);
-            self.found(error, value);
+            self.found(error, value, list.first().map_or(Value::Null, |first| harmless(self.root, first)));
         }
     }
 
@@ -119,7 +139,8 @@ impl<'s> Walk<'s> {
             None => {
                 let words = join_or(allowed.iter().map(|allowed| allowed.to_string()));
                 let error = self.error(Problem::MissingKey, at.clone()).allowed(words);
-                self.errors.push(error);
+                // No shape can be chosen for it: what is inside stays unread.
+                self.push(error, Repair::Keep);
             }
         }
         self.path.pop();
@@ -130,7 +151,7 @@ impl<'s> Walk<'s> {
         let allowed = types(schema);
         if !allowed.is_empty() && !allowed.iter().any(|name| is_type(name, value)) {
             let error = self.error(Problem::WrongType, at).allowed(describe(self.root, schema));
-            return self.found(error, value);
+            return self.found(error, value, harmless(self.root, schema));
         }
         let in_range = match value {
             DeValue::Table(table) => return self.object(schema, table, at, &[]),
@@ -153,7 +174,7 @@ impl<'s> Walk<'s> {
         };
         if !in_range {
             let error = self.error(Problem::OutOfRange, at).allowed(describe(self.root, schema));
-            self.found(error, value);
+            self.found(error, value, harmless(self.root, schema));
         }
     }
 
@@ -165,7 +186,7 @@ impl<'s> Walk<'s> {
                 if high == usize::MAX { format!("at least {low} {what}") } else { format!("{low} to {high} {what}") };
             let mut error = self.error(Problem::OutOfRange, at).allowed(allowed);
             error.found = Some(format!("{length} {what}").into());
-            self.errors.push(error);
+            self.push(error, Repair::Keep);
         }
     }
 
@@ -203,7 +224,7 @@ impl<'s> Walk<'s> {
                     } else if suggestion.is_none() {
                         error = error.allowed(format!("one of {}", words.join(", ")));
                     }
-                    self.errors.push(error);
+                    self.push(error, Repair::Remove);
                 }
                 (None, Some(other)) => self.value(other, value.get_ref(), place(key, value)),
                 (None, None) => {}
@@ -211,16 +232,22 @@ impl<'s> Walk<'s> {
             self.path.pop();
         }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            // A required key that was merely mistyped is already reported, with the suggestion.
-            if table.contains_key(name) || meant.contains(&name) || ignored.contains(&name) {
+            if table.contains_key(name) || ignored.contains(&name) {
                 continue;
             }
             self.path.push(Step::Key(name.to_owned()));
             let mut error = self.error(Problem::MissingKey, at.clone());
-            if let Some(property) = properties.and_then(|map| map.get(name)) {
+            let property = properties.and_then(|map| map.get(name));
+            if let Some(property) = property {
                 error = error.allowed(describe(self.root, property));
             }
-            self.errors.push(error);
+            self.push(error, Repair::Put(property.map_or(Value::Null, |property| harmless(self.root, property))));
+            // A required key that was merely mistyped is told once, with the suggestion.
+            if meant.contains(&name)
+                && let Some(finding) = self.findings.last_mut()
+            {
+                finding.silent = true;
+            }
             self.path.pop();
         }
     }
@@ -229,11 +256,15 @@ impl<'s> Walk<'s> {
         ConfigError::new(self.source.name(), self.source.position(at.start), self.path.to_string(), problem)
     }
 
-    fn found(&mut self, mut error: ConfigError, value: &DeValue<'_>) {
+    fn found(&mut self, mut error: ConfigError, value: &DeValue<'_>, instead: Value) {
         if !self.path.is_secret() {
             error.found = Some(show(value).into());
         }
-        self.errors.push(error);
+        self.push(error, Repair::Put(instead));
+    }
+
+    fn push(&mut self, error: ConfigError, repair: Repair) {
+        self.findings.push(Finding { error, path: self.path.clone(), repair, silent: false });
     }
 }
 
