@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use torg_core::limits::Limits;
 use torg_core::tls::CertificateFiles;
-use torg_thing::config::{ConfigError, Document, SourceText};
+use torg_thing::config::{ConfigError, Document, SourceText, drop_consequences};
 use torg_thing::{BridgeKind, Clock as _, NodeRef, SourceId, SystemClock};
 use torg_wire::jid::BareJid;
 
@@ -104,14 +104,14 @@ fn check(
         _ => {
             let order = |error: &ConfigError| sources.iter().position(|source| source.name() == &*error.file);
             errors.sort_by_key(|error| (order(error), error.line, error.column));
-            errors.dedup();
+            drop_consequences(&mut errors);
             Err(errors)
         }
     }
 }
 
 fn has_bridge(document: &Document<'_>) -> bool {
-    document.check::<BridgesOnly>().is_ok_and(|only| !only.bridge.is_empty())
+    document.examine::<BridgesOnly>().0.is_some_and(|only| !only.bridge.is_empty())
 }
 
 /// A section with the document in which it stands.
@@ -121,18 +121,21 @@ type Placed<'d, 's, T> = Option<(&'d Document<'s>, T)>;
 fn settings(documents: &[Document<'_>], all_files: bool, errors: &mut Vec<ConfigError>) -> Option<Settings> {
     let before = errors.len();
     let (mut broker, mut store, mut concentrator, mut log) = (None, None, None, None);
+    let mut whole = all_files;
     for document in documents {
-        match document.check::<Raw>() {
-            Ok(raw) => {
-                only_once(&mut broker, document, "broker", raw.broker, errors);
-                only_once(&mut store, document, "store", raw.store, errors);
-                only_once(&mut concentrator, document, "concentrator", raw.concentrator, errors);
-                only_once(&mut log, document, "log", raw.log, errors);
-            }
-            Err(found) => errors.extend(found),
-        }
+        // Wrong places are stood in for, so that what else is wrong can be told at once.
+        let (raw, found) = document.examine::<Raw>();
+        errors.extend(found);
+        let Some(raw) = raw else {
+            whole = false;
+            continue;
+        };
+        only_once(&mut broker, document, "broker", raw.broker, errors);
+        only_once(&mut store, document, "store", raw.store, errors);
+        only_once(&mut concentrator, document, "concentrator", raw.concentrator, errors);
+        only_once(&mut log, document, "log", raw.log, errors);
     }
-    if !all_files || errors.len() > before {
+    if !whole {
         return None;
     }
     let main = documents.first()?;
@@ -422,7 +425,7 @@ fn bridges(
     let mut nodes: BTreeMap<NodeRef, String> = BTreeMap::new();
     for document in documents {
         // What is wrong with a head has been told with the other sections.
-        let heads = document.check::<BridgesOnly>().unwrap_or_default();
+        let heads = document.examine::<BridgesOnly>().0.unwrap_or_default();
         for (index, head) in heads.bridge.iter().enumerate() {
             let key = format!("bridge[{index}]");
             let name = match SourceId::parse(&head.name) {
@@ -474,7 +477,7 @@ fn bridges(
 fn profile_paths(documents: &[Document<'_>], errors: &mut Vec<ConfigError>) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for document in documents {
-        let Ok(only) = document.check::<ProfilesOnly>() else { continue };
+        let Some(only) = document.examine::<ProfilesOnly>().0 else { continue };
         for (index, text) in only.profiles.paths.iter().enumerate() {
             let key = format!("profiles.paths[{index}]");
             let directory = path(document, &key, text, errors);

@@ -97,6 +97,17 @@ fn every_mistake_of_every_section_is_told_at_once() {
 }
 
 #[test]
+fn mistakes_of_form_hide_no_mistakes_of_meaning() {
+    let text = "[broker]\ndomain = \"site.example\"\nadmin = [\"a@site.example\"]\n[broker.listen]\nc2s = [\"localhost\"]\n\
+                [concentrator]\njid = \"gateway@elsewhere.example\"\nfriends = 7\n[[bridge]]\nkind = \"invnted\"\nname = 1\n";
+    let keys: Vec<String> = parse("torg.toml", text, KINDS).unwrap_err().iter().map(|e| e.key.to_string()).collect();
+    assert_eq!(
+        keys,
+        ["broker.admin", "broker.listen.c2s[0]", "concentrator.jid", "concentrator.friends", "bridge[0].kind", "bridge[0].name"]
+    );
+}
+
+#[test]
 fn the_broker_needs_a_domain() {
     assert_eq!(
         errors("[store]\npath = \"torg.db\"\n"),
@@ -308,6 +319,7 @@ fn mistakes_of_several_files_are_told_together() {
         [
             "torg.toml:2:10: broker.domain: wrong type: found 7, expected a string",
             "conf.d/a.toml:1:1: bridge[0].name: missing key; expected a string",
+            "conf.d/a.toml:1:1: bridge[0].line: missing key; expected a list",
             "conf.d/b.toml:1:5: not valid TOML: key with no value, expected `=`",
         ]
     );

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_serial::{Parity, StopBits};
 use torg_profile::{Library, LibraryError, Link, Profile};
-use torg_thing::config::{ConfigError, Section};
+use torg_thing::config::{ConfigError, Section, drop_consequences};
 use torg_thing::{NodeId, NodeRef, Partition, SourceId};
 
 use crate::port::{Frames, LineSettings, SerialSettings, Timing};
@@ -143,8 +143,10 @@ const BAUD: u32 = 9600;
 
 /// Reads and checks a whole bridge.
 pub(crate) fn lines(section: &Section<'_>) -> Result<Vec<LineConfig>, Vec<ConfigError>> {
-    let raw: RawBridge = section.parse()?;
-    let library = Library::with_folders(section.profile_paths())?;
+    // Wrong places are stood in for, so that what else is wrong can be told at once.
+    let (raw, mut errors) = section.examine::<RawBridge>();
+    let library = Library::with_folders(section.profile_paths()).map_err(|found| errors.extend(found)).ok();
+    let (Some(raw), Some(library)) = (raw, library) else { return Err(errors) };
     let mut check = Check {
         section,
         library,
@@ -152,9 +154,10 @@ pub(crate) fn lines(section: &Section<'_>) -> Result<Vec<LineConfig>, Vec<Config
         names: BTreeMap::new(),
         endpoints: BTreeMap::new(),
         nodes: BTreeMap::new(),
-        errors: Vec::new(),
+        errors,
     };
     let lines: Vec<_> = raw.line.iter().enumerate().filter_map(|(at, line)| check.line(at, line)).collect();
+    drop_consequences(&mut check.errors);
     if check.errors.is_empty() { Ok(lines) } else { Err(check.errors) }
 }
 
