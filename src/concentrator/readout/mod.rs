@@ -2,6 +2,11 @@
 //!
 //! A request is answered at once if the nodes are quick, else with `started` and messages; one that has to wait is
 //! answered with `accepted`. Every readout that was accepted ends with a completion, whatever happens to the nodes.
+//!
+//! # Why
+//! Readers of the same fields do not share one read that is under way: who has just set a value, here or at the device,
+//! would be told what was there before. Requests that wait for the same line are merged by its bridge, which knows what
+//! was asked when.
 
 mod delivery;
 mod registry;

@@ -26,7 +26,7 @@ use super::refusal;
 use super::shared::{Caller, Shared};
 
 /// Subscriptions at a time; each costs a few kilobytes and its share of the lines.
-pub(super) const SUBSCRIPTIONS_MAX: usize = 2048;
+const SUBSCRIPTIONS_MAX: usize = 2048;
 
 /// Subscriptions at a time for one account.
 pub(super) const PER_ACCOUNT_MAX: usize = 64;
