@@ -3,7 +3,6 @@
 //! Logs are for operators; they never hold secrets, and sensor values only at level trace. Metrics and health come
 //! with the admin listener and are not here yet.
 
-use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -107,8 +106,7 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// Standard error is taken because standard output carries READY and the results of commands.
 pub fn start(log: Log) {
     let (filter, handle) = reload::Layer::new(filter(log.level));
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match log.format {
         Format::Full => registry.with(lines).try_init(),

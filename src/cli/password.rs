@@ -3,9 +3,9 @@
 //! A password is never an argument and never an environment variable: both can be read by others on the machine.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, Read as _, Write as _};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use super::{Failure, Terminal};
 
@@ -71,7 +71,7 @@ fn first_line(input: &mut dyn BufRead) -> Result<Password, Failure> {
 /// Refuses what cannot be a password.
 fn checked(text: &str) -> Result<Password, Failure> {
     if text.is_empty() {
-        return Err(Failure::failed("The password is empty: give it on the first line of standard input."));
+        return Err(Failure::failed("The password is empty; nothing was changed."));
     }
     if text.len() as u64 > PASSWORD_BYTES_MAX {
         return Err(Failure::failed(format!("The password is longer than {PASSWORD_BYTES_MAX} bytes.")));
@@ -79,18 +79,29 @@ fn checked(text: &str) -> Result<Password, Failure> {
     Ok(Password(text.to_owned()))
 }
 
-/// Asks at the controlling terminal, with echo off while the password is typed.
+/// Asks at the controlling terminal, with echo off from before the question until after the answer.
 fn ask(prompt: &str) -> Result<Password, Failure> {
     let no_terminal = |_| Failure::failed("There is no terminal to ask for the password: use --password-stdin.");
     let mut tty = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(no_terminal)?;
     let before = tcgetattr(&tty).map_err(|errno| no_terminal(errno.into()))?;
-    tty.write_all(prompt.as_bytes()).map_err(no_terminal)?;
     let quiet = Quiet::new(&tty, before).map_err(no_terminal)?;
-    let answer = first_line(&mut BufReader::new(&tty));
+    let mut answer = vec![0; ANSWER_BYTES];
+    let asked = (&tty).write_all(prompt.as_bytes()).and_then(|()| (&tty).read(&mut answer));
     drop(quiet);
+    let length = asked.map_err(no_terminal)?;
     tty.write_all(b"\n").map_err(no_terminal)?;
-    answer
+    let answer = answer.get(..length).unwrap_or_default();
+    if answer.contains(&INTERRUPT) {
+        return Err(Failure::failed("Cancelled; nothing was changed."));
+    }
+    first_line(&mut &*answer)
 }
+
+/// What a terminal gives in one line at most (Linux: N_TTY_BUF_SIZE).
+const ANSWER_BYTES: usize = 4096;
+
+/// Ctrl-C. It ends the answer like Enter does, instead of the process: that would leave the terminal without echo.
+const INTERRUPT: u8 = 3;
 
 /// Echo is off as long as this lives.
 struct Quiet<'a> {
@@ -101,7 +112,8 @@ struct Quiet<'a> {
 impl<'a> Quiet<'a> {
     fn new(tty: &'a std::fs::File, before: Termios) -> io::Result<Self> {
         let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+        quiet.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
         tcsetattr(tty, OptionalActions::Flush, &quiet)?;
         Ok(Self { tty, before })
     }

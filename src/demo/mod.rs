@@ -119,6 +119,8 @@ impl Demo {
         let (c2s, c2s_tls) = (first(&addresses.c2s), first(&addresses.c2s_tls));
         let authority = self.authority();
         let password = self.directory.path("password");
+        // As it was started: it need not be in the path.
+        let torg = std::env::current_exe().map_or_else(|_| "torg".to_owned(), |path| path.display().to_string());
         let common = format!(
             "--as {} --password-stdin --server {c2s} --ca {} < {}",
             site::ACCOUNT,
@@ -136,9 +138,9 @@ impl Demo {
              \x20 Gateway         {}\n\
              \n\
              Try in another terminal:\n\
-             \x20 torg node ls {common}\n\
-             \x20 torg node set relay-1 \"Digital Output 1=true\" {common}\n\
-             \x20 torg node watch meter-7 --field \"Voltage L1\" {common}\n\
+             \x20 {torg} node ls {common}\n\
+             \x20 {torg} node set relay-1 \"Digital Output 1=true\" {common}\n\
+             \x20 {torg} node watch meter-7 --field \"Voltage L1\" {common}\n\
              or log in with any XMPP client. Ctrl-C ends everything.\n",
             self.directory.path("torg.toml").display(),
             site::ACCOUNT,
