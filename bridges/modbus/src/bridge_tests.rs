@@ -10,6 +10,7 @@ use torg_thing::{
 
 use super::*;
 use crate::config::tests::parse;
+use crate::config::{LineConfig, Transport};
 use crate::port::ByteStream;
 
 /// In-memory lines to the same devices, one for each connection.
@@ -33,13 +34,33 @@ impl Connect for Pipes {
 const UNIT: u8 = 7;
 
 fn bridge(transport: &str, profile: &str, rack: &Rack, script: Script) -> BridgeLine {
+    bridge_with(config(transport, profile), rack, script)
+}
+
+fn bridge_with(config: LineConfig, rack: &Rack, script: Script) -> BridgeLine {
+    let framing = if matches!(config.transport, Transport::Tcp(_)) { Framing::Tcp } else { Framing::Rtu };
+    bridge_line(config, Some(Arc::new(Pipes { rack: rack.clone(), framing, script })))
+}
+
+fn config(transport: &str, profile: &str) -> LineConfig {
     let text = format!(
         "[[bridge]]\n[[bridge.line]]\nname = \"line\"\n{transport}\n[[bridge.line.device]]\nnode = \"device\"\nunit = 7\n\
          profile = \"{profile}\"\n"
     );
-    let config = parse(&text).unwrap().remove(0);
-    let framing = if transport.starts_with("tcp") { Framing::Tcp } else { Framing::Rtu };
-    bridge_line(config, Some(Arc::new(Pipes { rack: rack.clone(), framing, script })))
+    parse(&text).unwrap().remove(0)
+}
+
+/// The same line with a device of a profile that is not shipped.
+fn foreign(transport: &str, points: &str) -> LineConfig {
+    let text = format!(
+        "[profile]\nid = \"acme.fan\"\nversion = \"1.0.0\"\nprotocol = \"modbus\"\nlicense = \"CC0-1.0\"\n\
+         device = {{ vendor = \"Acme\", models = [\"F1\"] }}\nsources = {{ manual = \"Acme manual\", lab = \"Measured\" }}\n[points]\n{points}\n"
+    );
+    let profile = torg_profile::check(&torg_thing::config::SourceText::new("acme.toml", &*text)).unwrap();
+    let mut config = config(transport, "abb.b23");
+    config.devices[0].link = profile.link().clone();
+    config.devices[0].profile = Arc::new(profile);
+    config
 }
 
 const TCP: &str = "tcp = \"127.0.0.1:1\"";
@@ -76,8 +97,12 @@ struct World {
 }
 
 async fn world(transport: &str, profile: &str, unit: Unit, script: Script) -> World {
+    world_of(config(transport, profile), unit, script).await
+}
+
+async fn world_of(config: LineConfig, unit: Unit, script: Script) -> World {
     let rack = Rack::new().with(UNIT, unit);
-    let mut line = bridge(transport, profile, &rack, script);
+    let mut line = bridge_with(config, &rack, script);
     let directory = Arc::new(RecordingDirectory::default());
     let (sender, observed) = observations();
     let stop = CancellationToken::new();
@@ -253,6 +278,41 @@ async fn a_write_that_is_not_read_back_as_written_is_an_error() {
     let set = world.node.set(&assign("Digital Output 1", ControlValue::Boolean(true))).await;
     let expected = NodeError::DeviceNotVerified { parameter: name("Digital Output 1"), found: "false".to_owned() };
     assert_eq!(set, Err(expected));
+}
+
+/// Mode and speed share a register; the mode must be unlocked.
+const FAN: &str = r#"
+"Mode" = { table = "holding", address = 100, type = "u16", bits = "0:4", enum = { 0 = "Off", 1 = "Auto", 2 = "Boost" }, write = { function = 22, verify = true, unlock = [{ address = 12, value = 165 }] } }
+"Speed" = { table = "holding", address = 100, type = "u16", bits = "4:4", unit = "%", scale = 10, write = { function = FUNCTION, range = [0, 100], verify = true } }
+"#;
+
+fn fan() -> Unit {
+    Unit::new().words(Table::Holding, 100, &[0xAB31]).words(Table::Holding, 12, &[0])
+}
+
+fn register(world: &World, address: u16) -> u16 {
+    world.rack.on(UNIT, |unit| unit.banks.word(Table::Holding, address)).unwrap().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slice_of_bits_is_set_behind_its_unlock_and_leaves_its_neighbours_alone() {
+    let world = world_of(foreign(RTU, &FAN.replace("FUNCTION", "22")), fan(), Script::none()).await;
+    let kind = world.node.about().controls.iter().find_map(|control| match &control.kind {
+        torg_thing::ParameterKind::Enumeration { kind, .. } => Some(Arc::clone(kind)),
+        _ => None,
+    });
+    let boost = torg_thing::EnumValue { value: "Boost".into(), kind: kind.unwrap() };
+    assert_eq!(world.node.set(&assign("Mode", ControlValue::Enumeration(boost))).await, Ok(()));
+    assert_eq!((register(&world, 100), register(&world, 12)), (0xAB32, 165));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_without_function_22_gets_the_register_read_changed_and_written() {
+    let world = world_of(foreign(TCP, &FAN.replace("FUNCTION", "6")), fan(), Script::none()).await;
+    let speed = assign("Speed", ControlValue::Double("70".parse().unwrap()));
+    assert_eq!(world.node.set(&speed).await, Ok(()));
+    assert_eq!(register(&world, 100), 0xAB71);
+    assert_eq!(requests(&world.rack), 3, "read, written, read back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -174,7 +174,7 @@ fn abb_banks(banks: &mut Banks, house: &House) {
     }
     banks.set_u32(Table::Holding, 0x5B14, sum(&house.watts));
     banks.set_u32(Table::Holding, 0x5B1C, sum(&house.vars));
-    banks.set_u32(Table::Holding, 0x5B24, sum(&house.watts) / 96 * 100);
+    banks.set_u32(Table::Holding, 0x5B24, sum(&house.watts) * 10 / 96 * 10);
     banks.set_words(Table::Holding, 0x5B2C, &[u16::try_from(house.hertz).unwrap_or(0)]);
     banks.set_words(Table::Holding, 0x5B3A, &[960, 960, 960, 960]);
 }
