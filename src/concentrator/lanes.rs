@@ -17,7 +17,7 @@ const LANES: u64 = 16;
 
 /// Requests waiting in one lane. A handler only looks things up, so a full lane is an attack or a fault; the sender is
 /// told `resource-constraint`.
-const WAITING_MAX: usize = 64;
+pub(super) const WAITING_MAX: usize = 64;
 
 /// The entrances to all lanes. Lanes end when it is dropped, after what waits in them.
 pub(super) struct Lanes {

@@ -26,7 +26,7 @@ use super::refusal;
 use super::shared::{Caller, Shared};
 
 /// Orders that wait or are carried out at a time; as many as one line has places.
-const ORDERS_MAX: usize = 64;
+pub(super) const ORDERS_MAX: usize = 64;
 
 /// How long the order may take until its sender is told that nothing is certain. Deployed clients give up after 15 s.
 /// The write itself goes on.

@@ -1,6 +1,7 @@
 //! Control parameters: types, ranges, forms, several nodes, devices that refuse.
 
 use super::*;
+use crate::concentrator::control::ORDERS_MAX;
 use torg_thing::{ControlParameter, ControlValue, Decimal, EnumValue, ParameterKind, Range};
 use torg_wire::iot::{Control, Generation, Interface, control};
 use torg_wire::xep::data_forms::{DataForm, FieldKind, Validation, ValidationMethod};
@@ -366,4 +367,22 @@ async fn the_answer_is_one_that_our_own_client_reads() {
         parameters: vec![name("Relay")],
     };
     assert_eq!(Control::decode(answer.payload().unwrap()), Ok((Control::Response(expected), Generation::Nfi)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_order_more_than_may_be_under_way_is_turned_away() {
+    let mut world = World::new().await;
+    let mut node = heater("h");
+    node.set_takes = Duration::from_millis(1);
+    let node = world.add(node);
+    for _ in 0..=ORDERS_MAX {
+        world.ask("set", "<set xmlns='urn:nfi:iot:ctr:1.0'><nd id='h'/><b n='Relay' v='1'/></set>").await;
+        tokio::task::yield_now().await;
+    }
+    world.expect_error("resource-constraint", "wait").await;
+    for _ in 0..ORDERS_MAX {
+        assert!(world.next().await.error().is_none());
+    }
+    assert_eq!(told(&node).len(), ORDERS_MAX);
+    world.expect_silence().await;
 }

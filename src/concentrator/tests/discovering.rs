@@ -1,6 +1,7 @@
 //! What the concentrator says of itself.
 
 use super::*;
+use crate::concentrator::lanes::WAITING_MAX;
 use torg_wire::iot::{Generation, Interface};
 use torg_wire::ns;
 use torg_wire::xep::disco::Info;
@@ -62,5 +63,24 @@ async fn the_clock_is_told_in_the_generation_asked() {
         world.expect_result(&format!("<resp xmlns='{namespace}'>2026-03-01T10:15:00Z</resp>")).await;
         world.ask("get", &format!("<sourceReq xmlns='{namespace}'/>")).await;
         world.expect_error("item-not-found", "cancel").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_answered_to_the_last_request_and_what_is_too_much_is_turned_away() {
+    for (burst, turned_away) in [(WAITING_MAX, false), (2 * WAITING_MAX, true)] {
+        let mut world = World::new().await;
+        for _ in 0..burst {
+            world.ask("get", "<ping xmlns='urn:xmpp:ping'/>").await;
+        }
+        let mut refused = 0;
+        for _ in 0..burst {
+            if let Some(error) = world.next().await.error() {
+                assert_eq!(error.condition().name(), "resource-constraint");
+                refused += 1;
+            }
+        }
+        assert_eq!(refused > 0, turned_away, "{refused} of {burst}");
+        world.expect_silence().await;
     }
 }

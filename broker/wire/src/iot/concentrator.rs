@@ -158,7 +158,7 @@ impl Operation {
         }
     }
 
-    /// Names of all operations that [`Operation::decode`] knows, in alphabetical order.
+    /// Names of all operations, in alphabetical order.
     pub const NAMES: [&'static str; 13] = [
         "containsNode",
         "containsNodes",
