@@ -1,5 +1,10 @@
 //! The owned XML tree every stanza and payload is made of: expanded names, attributes, elements and text.
 //! It remembers no prefixes, comments or entity spellings; what XML cannot carry cannot be put in.
+//!
+//! # Why
+//! Names, attribute values and texts are `CompactString`: most are at most 24 bytes, which it holds without an allocation, and a
+//! name written in the program is never copied. Names come from the program or through a check, so that no text of a peer can
+//! become markup.
 
 use std::borrow::Cow;
 use std::fmt;
