@@ -10,13 +10,14 @@ use std::time::Duration;
 use torg_thing::config::{ConfigError, Document, SourceText, drop_consequences, quote_key};
 use torg_thing::{Decimal, Range};
 
-use crate::checked::{
-    Endian, Gap, HoleRefused, Limits, Link, NoRead, Order, Parity, Point, PollIntervals, Profile, Protocol,
-    READ_BITS_MAX, READ_REGISTERS_MAX, SerialDefaults, SourceNote, Table, Timing, Version, WRITE_REGISTERS_MAX,
-};
+use crate::checked::{Endian, Order, Point, PollIntervals, Profile, Protocol, SourceNote, Table, Version};
 use crate::identify::{Evidence, Identify, Refusal};
 use crate::interfaces;
 use crate::library::Library;
+use crate::link::{
+    Gap, HoleRefused, Limits, Link, NoRead, Parity, READ_BITS_MAX, READ_REGISTERS_MAX, SerialDefaults, Timing,
+    WRITE_REGISTERS_MAX,
+};
 use crate::point::{PointContext, build_points};
 use crate::raw::{
     Notation, RawEndian, RawEvidence, RawGap, RawGapWord, RawHoleRefused, RawOrder, RawParity, RawPoint, RawProfile,

@@ -12,6 +12,7 @@ mod encode;
 mod identify;
 mod interfaces;
 mod library;
+mod link;
 mod point;
 mod raw;
 mod schema;
@@ -19,14 +20,17 @@ mod vectors;
 
 pub use check::{check, check_in};
 pub use checked::{
-    BitSlice, Encoding, Endian, Enumeration, Gap, HoleRefused, Limits, Link, NoRead, Order, Parity, Point, PollClass,
-    PollIntervals, Privilege, Profile, Protocol, READ_BITS_MAX, READ_REGISTERS_MAX, Scaling, Sentinel, SerialDefaults,
-    Shape, SourceNote, Table, Timing, Unlock, Version, WRITE_REGISTERS_MAX, Write, WriteFunction,
+    BitSlice, Encoding, Endian, Enumeration, Order, Point, PollClass, PollIntervals, Privilege, Profile, Protocol,
+    Scaling, Sentinel, Shape, SourceNote, Table, Unlock, Version, Write, WriteFunction,
 };
 pub use decode::{DecodeError, Raw, Reading};
 pub use doc::document;
 pub use encode::{EncodeError, Payload, WriteRequest};
 pub use identify::{Evidence, Identify, Refusal};
 pub use library::{Library, LibraryError, Shadow};
+pub use link::{
+    Gap, HoleRefused, Limits, Link, NoRead, Parity, READ_BITS_MAX, READ_REGISTERS_MAX, SerialDefaults, Timing,
+    WRITE_REGISTERS_MAX,
+};
 pub use schema::schema;
 pub use vectors::{Expected, Vector, VectorResult, run_vectors, uncovered};
