@@ -1,6 +1,6 @@
 //! A profile after all checks: what a bridge plans requests from and decodes with.
 //!
-//! Only [`check`](crate::check) builds these values, so whoever holds one may rely on every rule of the format: each point
+//! Only [`check`](fn@crate::check) builds these values, so whoever holds one may rely on every rule of the format: each point
 //! lies inside its table, is no longer than one request may be, and has an encoding that fits its table.
 
 use std::collections::BTreeMap;

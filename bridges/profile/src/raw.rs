@@ -1,5 +1,5 @@
 //! The profile format `torg-profile/1` as it is written: one Rust type per TOML table. The JSON Schema, the check and the
-//! editor's completion are all made from these types; what they cannot say is checked in [`check`](crate::check).
+//! editor's completion are all made from these types; what they cannot say is checked in [`check`](fn@crate::check).
 
 use std::collections::BTreeMap;
 
