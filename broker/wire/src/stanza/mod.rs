@@ -242,19 +242,27 @@ impl Stanza {
         let Some(kind) = StanzaKind::from_names(element.name(), element.attr("type")) else {
             return Err(StanzaFault::Fatal(StreamError::new(StreamCondition::UnsupportedStanzaType)));
         };
-        let invalid_from = |_: JidError| StanzaFault::Fatal(StreamError::new(StreamCondition::InvalidFrom));
-        let from = element.attr("from").map(Jid::parse).transpose().map_err(invalid_from)?;
-        let to = element.attr("to").map(Jid::parse).transpose();
         let fallback = kind.unwrap_or(match element.name() {
             "presence" => StanzaKind::Presence(PresenceType::Subscribe),
             _ => StanzaKind::Iq(IqType::Get),
         });
         let mut stanza = Stanza::new(fallback);
-        stanza.from = from;
-        stanza.id = element.attr("id").map(CompactString::new);
-        stanza.lang = element.lang().map(CompactString::new);
-        stanza.other.extend(element.attributes().iter().filter(|a| !is_own_attribute(a)).cloned());
+        let (mut from, mut to) = (None, None);
+        for attribute in element.take_attributes() {
+            match (attribute.namespace().as_str(), attribute.name()) {
+                ("", "type") => {}
+                ("", "id") => stanza.id = Some(attribute.into_value()),
+                ("", "from") => from = Some(attribute.into_value()),
+                ("", "to") => to = Some(attribute.into_value()),
+                (ns::XML, "lang") => stanza.lang = Some(attribute.into_value()),
+                _ => stanza.other.push(attribute),
+            }
+        }
         stanza.children = element.into_children().collect();
+        let address = |text: Option<CompactString>| text.map(|text| Jid::parse(&text)).transpose();
+        let invalid_from = |_: JidError| StanzaFault::Fatal(StreamError::new(StreamCondition::InvalidFrom));
+        stanza.from = address(from).map_err(invalid_from)?;
+        let to = address(to);
         match to {
             Ok(to) => stanza.to = to,
             Err(_) => return Err(stanza.refused(StanzaCondition::JidMalformed)),
@@ -348,14 +356,6 @@ impl Stanza {
 
 fn sanitised(text: &str) -> CompactString {
     CompactString::from(crate::xml::sanitised(text))
-}
-
-fn is_own_attribute(attribute: &Attribute) -> bool {
-    match attribute.namespace().as_str() {
-        "" => matches!(attribute.name(), "type" | "id" | "from" | "to"),
-        ns::XML => attribute.name() == "lang",
-        _ => false,
-    }
 }
 
 /// Moves the stanza's own elements from a stream's content namespace to `jabber:client`.

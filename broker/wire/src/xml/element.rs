@@ -58,6 +58,11 @@ impl Attribute {
         &self.value
     }
 
+    /// The value, taken out.
+    pub(crate) fn into_value(self) -> CompactString {
+        self.value
+    }
+
     pub(crate) fn from_parsed(namespace: Namespace, name: &str, value: CompactString) -> Self {
         Attribute { namespace, name: CompactString::new(name), value }
     }
@@ -177,6 +182,11 @@ impl Element {
     pub fn with_lang(mut self, lang: impl AsRef<str>) -> Self {
         self.set_attr_ns(ns::XML, "lang", lang);
         self
+    }
+
+    /// All attributes, taken out.
+    pub(crate) fn take_attributes(&mut self) -> Vec<Attribute> {
+        std::mem::take(&mut self.attributes)
     }
 
     /// Room for so many attributes, within reason: the number is a guess about foreign bytes.
