@@ -2,6 +2,10 @@
 //!
 //! Logs are for operators; they never hold secrets, and sensor values only at level trace. Metrics and health come
 //! with the admin listener and are not here yet.
+//!
+//! # Why
+//! `tracing-subscriber` writes the lines and filters them by target; without its colours, since a log is mostly read
+//! from a journal or a file.
 
 use std::sync::OnceLock;
 

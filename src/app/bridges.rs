@@ -56,6 +56,7 @@ pub struct Bridges {
 /// One running line.
 struct Line {
     fingerprint: String,
+    nodes: Arc<LineNodes>,
     stop: CancellationToken,
     settled: watch::Receiver<bool>,
     task: JoinHandle<()>,
@@ -153,8 +154,14 @@ impl Bridges {
         let stop = CancellationToken::new();
         let (settle, settled) = watch::channel(false);
         let fingerprint = line.fingerprint.clone();
-        let task = tokio::spawn(supervise(key, line, self.environment.clone(), stop.clone(), settle));
-        Line { fingerprint, stop, settled, task }
+        let nodes = Arc::new(LineNodes {
+            directory: Arc::clone(&self.environment.nodes),
+            expected: line.nodes.iter().cloned().collect(),
+            announced: Mutex::default(),
+            settle,
+        });
+        let task = tokio::spawn(supervise(key, line, self.environment.clone(), stop.clone(), Arc::clone(&nodes)));
+        Line { fingerprint, nodes, stop, settled, task }
     }
 }
 
@@ -168,8 +175,9 @@ async fn stop(lines: Vec<(LineKey, Line)>, deadline: Instant) -> bool {
             error!(bridge = %key.bridge, line = %key.line, "The line did not stop in time and is cut off.");
             in_time = false;
             line.task.abort();
-            // Waits until its sockets are really closed.
+            // Waits until its sockets are really closed, and takes its nodes away in its place.
             let _ = line.task.await;
+            line.nodes.retire_all();
         }
     }
     in_time
@@ -181,14 +189,8 @@ async fn supervise(
     mut line: BridgeLine,
     environment: Environment,
     stop: CancellationToken,
-    settle: watch::Sender<bool>,
+    nodes: Arc<LineNodes>,
 ) {
-    let nodes = Arc::new(LineNodes {
-        directory: Arc::clone(&environment.nodes),
-        expected: line.nodes.iter().cloned().collect(),
-        announced: Mutex::default(),
-        settle,
-    });
     nodes.settle_if_complete();
     let mut backoff = Backoff::default();
     while !stop.is_cancelled() {

@@ -1,6 +1,9 @@
 //! What the service manager is told: ready, reloading, stopping, alive.
 //!
 //! Protocol of sd_notify(3). Without a service manager (no `NOTIFY_SOCKET`) every call does nothing.
+//!
+//! # Why
+//! `sd-notify`: the datagram and its abstract sockets in a few hundred lines of plain Rust, without libsystemd.
 
 use std::time::Duration;
 

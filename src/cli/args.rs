@@ -2,6 +2,9 @@
 //!
 //! Names here are a contract with tooling outside this repository: they are extended, never renamed.
 //! This file says what a command line looks like; what the commands do is in the files beside it.
+//!
+//! # Why
+//! `clap` with derive: the type is the grammar, and help, usage errors and suggestions come from it.
 
 use std::path::PathBuf;
 

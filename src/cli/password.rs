@@ -1,6 +1,9 @@
 //! Passwords: from a person without echo, or from the first line of standard input.
 //!
 //! A password is never an argument and never an environment variable: both can be read by others on the machine.
+//!
+//! # Why
+//! `rustix` for the terminal's modes: it is there for files and locks already, and safe.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, Read as _, Write as _};

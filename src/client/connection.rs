@@ -2,6 +2,9 @@
 //!
 //! RFC 6120 §3 to §7, XEP-0368 for direct TLS. The decisions are the stream machine's; this is its loop. Names are
 //! resolved to addresses of the domain itself; service records (RFC 6120 §3.2.1) are not asked for yet.
+//!
+//! # Why
+//! `getrandom` for the seed of nonces and ids: the stream machine draws no randomness of its own.
 
 use std::io;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //!
 //! [`load`] tells every mistake at once, with file, line, key and suggestion. Secrets are never values in these files.
 
+mod bridges;
 mod checked;
 mod diff;
 mod raw;

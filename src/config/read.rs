@@ -3,21 +3,19 @@
 //! `torg.toml` comes first, then `conf.d/*.toml` beside it in the order of their names. Bridges and profile paths of
 //! all files are added up; every other section stands in exactly one file, so that nobody wonders which one counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use torg_core::limits::Limits;
 use torg_core::tls::CertificateFiles;
 use torg_thing::config::{ConfigError, Document, SourceText, drop_consequences};
-use torg_thing::{BridgeKind, Clock as _, NodeRef, SourceId, SystemClock};
+use torg_thing::{BridgeKind, Clock as _, SystemClock};
 use torg_wire::jid::BareJid;
 
-use super::checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
-use super::raw::{
-    BRIDGE_KEYS, BridgesOnly, ProfilesOnly, Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawLimits, RawListen,
-    RawLog, RawTls,
-};
+use super::bridges::{bridges, has_bridge};
+use super::checked::{BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
+use super::raw::{Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawTls};
 use crate::telemetry::{Format, Level, Log};
 
 /// Most files read from `conf.d`: a fleet tool writes a handful; more is a wrong directory.
@@ -108,10 +106,6 @@ fn check(
             Err(errors)
         }
     }
-}
-
-fn has_bridge(document: &Document<'_>) -> bool {
-    document.examine::<BridgesOnly>().0.is_some_and(|only| !only.bridge.is_empty())
 }
 
 /// A section with the document in which it stands.
@@ -406,86 +400,9 @@ fn check_log(raw: &RawLog) -> Log {
 }
 
 /// A path; a relative one starts at the directory of the file that names it.
-fn path(document: &Document<'_>, key: &str, text: &str, errors: &mut Vec<ConfigError>) -> PathBuf {
+pub(super) fn path(document: &Document<'_>, key: &str, text: &str, errors: &mut Vec<ConfigError>) -> PathBuf {
     if text.is_empty() {
         errors.push(document.error_at(key, "is empty").allowed("a path"));
     }
     document.source().directory().join(text)
-}
-
-/// Every bridge of every file, built.
-fn bridges(
-    documents: &[Document<'_>],
-    kinds: &[&'static BridgeKind],
-    errors: &mut Vec<ConfigError>,
-) -> Vec<BridgeConfig> {
-    let profiles = profile_paths(documents, errors);
-    let mut built = Vec::new();
-    let mut names: BTreeMap<SourceId, &str> = BTreeMap::new();
-    let mut nodes: BTreeMap<NodeRef, String> = BTreeMap::new();
-    for document in documents {
-        // What is wrong with a head has been told with the other sections.
-        let heads = document.examine::<BridgesOnly>().0.unwrap_or_default();
-        for (index, head) in heads.bridge.iter().enumerate() {
-            let key = format!("bridge[{index}]");
-            let name = match SourceId::parse(&head.name) {
-                Ok(name) if head.name.is_empty() => {
-                    errors.push(
-                        document.error_at(&format!("{key}.name"), "is empty").allowed("a name such as \"plant\""),
-                    );
-                    name
-                }
-                Ok(name) => name,
-                Err(error) => {
-                    errors.push(document.error_at(&format!("{key}.name"), error.to_string()));
-                    continue;
-                }
-            };
-            if let Some(first) = names.insert(name.clone(), document.source().name()) {
-                let message = format!("\"{name}\" names another bridge already (in {first})");
-                errors.push(document.error_at(&format!("{key}.name"), message));
-                continue;
-            }
-            let Some(kind) = kinds.iter().find(|kind| kind.name == head.kind) else {
-                let known: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-                let error = document.unknown_at(&format!("{key}.kind"), "unknown value", known.iter().copied());
-                errors.push(error.allowed(known.join(" or ")));
-                continue;
-            };
-            let Some(section) = document.section(&key, &head.name, BRIDGE_KEYS, &profiles) else { continue };
-            match (kind.build)(&section) {
-                Ok(lines) => {
-                    for line in &lines {
-                        for node in &line.nodes {
-                            if let Some(first) = nodes.insert(node.clone(), format!("{name}/{}", line.name)) {
-                                errors.push(
-                                    document.error_at(&key, format!("the node {node} is on line {first} already")),
-                                );
-                            }
-                        }
-                    }
-                    built.push(BridgeConfig { kind: kind.name, name, lines });
-                }
-                Err(found) => errors.extend(found),
-            }
-        }
-    }
-    built
-}
-
-/// The directories with profiles of all files, in order.
-fn profile_paths(documents: &[Document<'_>], errors: &mut Vec<ConfigError>) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    for document in documents {
-        let Some(only) = document.examine::<ProfilesOnly>().0 else { continue };
-        for (index, text) in only.profiles.paths.iter().enumerate() {
-            let key = format!("profiles.paths[{index}]");
-            let directory = path(document, &key, text, errors);
-            if !directory.is_dir() {
-                errors.push(document.error_at(&key, format!("{} is not a directory", directory.display())));
-            }
-            paths.push(directory);
-        }
-    }
-    paths
 }

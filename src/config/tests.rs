@@ -103,7 +103,14 @@ fn mistakes_of_form_hide_no_mistakes_of_meaning() {
     let keys: Vec<String> = parse("torg.toml", text, KINDS).unwrap_err().iter().map(|e| e.key.to_string()).collect();
     assert_eq!(
         keys,
-        ["broker.admin", "broker.listen.c2s[0]", "concentrator.jid", "concentrator.friends", "bridge[0].kind", "bridge[0].name"]
+        [
+            "broker.admin",
+            "broker.listen.c2s[0]",
+            "concentrator.jid",
+            "concentrator.friends",
+            "bridge[0].kind",
+            "bridge[0].name"
+        ]
     );
 }
 

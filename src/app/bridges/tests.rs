@@ -16,6 +16,8 @@ enum Turn {
     Fails,
     Panics,
     Serves,
+    /// Does not stop when it is told to.
+    Stubborn,
 }
 
 struct Invented {
@@ -66,6 +68,7 @@ impl torg_thing::Bridge for Invented {
             Turn::EndsByItself => Ok(()),
             Turn::Fails => Err(BridgeError::LineDown("no such port".to_owned())),
             Turn::Panics => panic!("a mistake of ours"),
+            Turn::Stubborn => std::future::pending().await,
             Turn::Serves => {
                 host.shutdown.cancelled().await;
                 host.nodes.retire(&self.node);
@@ -193,4 +196,25 @@ async fn a_line_that_waits_for_its_next_start_can_be_stopped_at_once() {
     world.bridges.stop(Instant::now() + STOPPED_WITHIN).await;
     assert_eq!(before.elapsed(), Duration::ZERO);
     assert_eq!(world.names(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_does_not_stop_is_cut_off_at_the_deadline_with_its_nodes() {
+    let mut world = World::new();
+    world.bridges.apply(plant(vec![line("a", "1", &[Turn::Stubborn]).0])).await;
+    let before = Instant::now();
+    assert!(!world.bridges.stop(Instant::now() + STOPPED_WITHIN).await);
+    assert_eq!(before.elapsed(), STOPPED_WITHIN);
+    assert_eq!(world.names(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_does_not_stop_can_still_be_replaced() {
+    let mut world = World::new();
+    world.bridges.apply(plant(vec![line("a", "1", &[Turn::Stubborn]).0])).await;
+    let (replacement, runs) = line("a", "2", &[]);
+    let applied = world.bridges.apply(plant(vec![replacement])).await;
+    assert_eq!(applied, Applied { replaced: 1, ..Applied::default() });
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(world.names(), ["node of a"]);
 }
