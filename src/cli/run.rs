@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::args::Run;
 use super::check::tell;
 use super::{Failure, Terminal};
+use crate::app::bridges::Applied;
 use crate::app::{Appliance, SelfNames, notify};
 use crate::{catalog, config, telemetry};
 
@@ -103,8 +104,8 @@ async fn serve(appliance: &mut Appliance, file: &Path, signals: &mut Signals) {
             _ = signals.terminate.recv() => return,
             _ = signals.hangup.recv() => {
                 notify::reloading();
-                reload(appliance, file).await;
-                notify::ready(&appliance.status());
+                let remark = reload(appliance, file).await;
+                notify::ready(&format!("{}{remark}", appliance.status()));
             }
             _ = alive.tick() => {
                 if appliance.is_healthy() {
@@ -118,28 +119,28 @@ async fn serve(appliance: &mut Appliance, file: &Path, signals: &mut Signals) {
     }
 }
 
-/// Reads the configuration again and takes it into use, or says why not.
-async fn reload(appliance: &mut Appliance, file: &Path) {
+/// Reads the configuration again and takes it into use, or says why not. Answers what the service manager should show.
+async fn reload(appliance: &mut Appliance, file: &Path) -> &'static str {
     info!(file = %file.display(), "Reading the configuration again.");
-    match config::load(file, catalog::BRIDGES) {
-        Ok(config) => match appliance.reload(config).await {
-            Ok(done) => {
-                let lines = done.lines;
-                info!(
-                    kept = lines.kept,
-                    replaced = lines.replaced,
-                    started = lines.started,
-                    stopped = lines.stopped,
-                    "The new configuration is in use."
-                );
-            }
-            Err(error) => error!(%error, "The new configuration cannot be used; the old one stays."),
-        },
+    let config = match config::load(file, catalog::BRIDGES) {
+        Ok(config) => config,
         Err(errors) => {
             for error in &errors {
                 error!("{error}");
             }
             error!(errors = errors.len(), "The new configuration has errors; the old one stays.");
+            return " The configuration file has errors; the one before it is in use.";
+        }
+    };
+    match appliance.reload(config).await {
+        Ok(done) => {
+            let Applied { kept, replaced, started, stopped } = done.lines;
+            info!(kept, replaced, started, stopped, "The new configuration is in use.");
+            if done.restart_needed.is_empty() { "" } else { " Some changes wait for a restart." }
+        }
+        Err(error) => {
+            error!(%error, "The new configuration cannot be used; the old one stays.");
+            " The new configuration cannot be used; the one before it is in use."
         }
     }
 }

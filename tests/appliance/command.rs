@@ -136,6 +136,11 @@ fn the_service_manager_is_told_of_start_watchdog_reload_and_stop() {
     signal("-HUP");
     wait_for("RELOADING=1");
     wait_for("READY=1");
+    place.write("[[bridge]]\nkind = \"modbas\"\nname = \"plant\"\n", &[]);
+    signal("-HUP");
+    wait_for(
+        "STATUS=Serving localhost: 0 lines, 0 nodes. The configuration file has errors; the one before it is in use.",
+    );
     signal("-TERM");
     wait_for("STOPPING=1");
     assert_eq!(child.wait().unwrap().code(), Some(0));
