@@ -17,6 +17,7 @@ use torg_thing::Sniffed;
 use tracing::{debug, info, trace, warn};
 
 use super::queue::Queue;
+use super::reconnect::{PAUSE_MIN, Reconnect};
 use super::{Answer, ByteStream, Connect, Exception, Frames, Lane, LineError, Outcome, Request, Table, Then, Timing};
 use super::{crc, mbap, rtu};
 use crate::breaker::{Breakers, Gate};
@@ -29,10 +30,6 @@ const POLLS_MAX: usize = 16;
 const NOISE_MAX: Duration = Duration::from_secs(1);
 /// Silent requests in a row, without a single byte, after which a TCP connection is taken for dead.
 const DEAD_AFTER: u32 = 2;
-/// First pause after a failed connection; each further one is twice as long.
-const PAUSE_MIN: Duration = Duration::from_millis(250);
-/// Longest pause between attempts to connect: an adapter that is plugged in again is back within this time.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Control writes that wait when the bridge stops have this long to be done.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Bytes taken at a time; the longest frame has 260.
@@ -615,42 +612,6 @@ impl Exchange<'_> {
             Self::Rtu(exchange) => exchange.wake(now),
             Self::Tcp(exchange) => exchange.outcome(now),
         }
-    }
-}
-
-/// Growing pauses between attempts to open a line.
-#[derive(Debug)]
-struct Reconnect {
-    failures: u32,
-    retry: Option<(Instant, String)>,
-    /// Spreads the attempts of many lines that lost the same switch at the same moment.
-    jitter: u32,
-}
-
-impl Reconnect {
-    fn new(name: &str) -> Self {
-        let jitter = name.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) % 25;
-        Self { failures: 0, retry: None, jitter }
-    }
-
-    /// Why the line is not tried at `now`.
-    fn refusal(&self, now: Instant) -> Option<String> {
-        let (retry, reason) = self.retry.as_ref()?;
-        (now < *retry).then(|| reason.clone())
-    }
-
-    fn failed(&mut self, now: Instant, reason: &str) -> Duration {
-        let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(7)).min(PAUSE_MAX);
-        self.failures = self.failures.saturating_add(1);
-        let percent = 100_u32.saturating_sub((self.jitter.wrapping_add(self.failures.wrapping_mul(7))) % 25);
-        let pause = pause * percent / 100;
-        self.retry = Some((now + pause, reason.to_owned()));
-        pause
-    }
-
-    fn succeeded(&mut self) {
-        self.failures = 0;
-        self.retry = None;
     }
 }
 

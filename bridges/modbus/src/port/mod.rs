@@ -10,11 +10,11 @@
 //!
 //! The frames are our own and not those of tokio-modbus, which was the first choice and is kept in the tests for comparison.
 //! The promise of this crate is that no value ever appears under a wrong name, and on top of tokio-modbus 0.17 it cannot be
-//! kept: its RTU client takes whatever frame of the unit comes next as the answer, checks the byte count only in debug builds,
+//! kept: its RTU client takes whatever frame of unit and function comes next as the answer, checks its length only in debug builds,
 //! and shows neither when a byte came nor that a checksum was wrong, because it searches on silently. What is needed to
 //! refuse a late answer (how long the line was silent, which units still owe a reply, whether a second answer
 //! followed) is therefore out of reach, and a checksum error cannot be told from silence. The same script of late replies
-//! runs over both in `tests/late.rs`.
+//! runs over both in `tests/late.rs`; `tests/faults.rs` adds every other kind of fault.
 
 mod crc;
 mod error;
@@ -22,6 +22,7 @@ mod line;
 mod mbap;
 mod pdu;
 mod queue;
+mod reconnect;
 mod rtu;
 mod timing;
 mod transport;
