@@ -1,11 +1,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use torg_simulated::{Fault, Framing, Rack, Script, Simulation, Unit, serve};
 
-use super::super::{Exception, Reply};
+use super::super::reconnect::PAUSE_MIN;
+use super::super::{ByteStream, Exception, Reply, Table};
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_millis(100);

@@ -20,6 +20,7 @@ mod crc;
 mod error;
 mod line;
 mod mbap;
+mod owner;
 mod pdu;
 mod queue;
 mod reconnect;
@@ -28,7 +29,8 @@ mod timing;
 mod transport;
 
 pub use error::LineError;
-pub use line::{Ask, Counters, Line, LineSettings, Owner, Trace};
+pub use line::{Ask, Counters, Line, LineSettings, Trace};
+pub use owner::Owner;
 pub use pdu::{Answer, Exception, Reply, Request, read_max};
 pub use queue::Lane;
 pub use timing::Timing;
