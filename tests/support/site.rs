@@ -33,6 +33,11 @@ impl Site {
     /// Starts an appliance with the bridges of `bridges` (TOML), these friends of the gateway and these accounts; the
     /// password of every account is [`password`] of its name.
     pub(crate) fn start(bridges: &str, friends: &[&str], accounts: &[&str]) -> Self {
+        Self::start_with(&[], bridges, friends, accounts)
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn start_with(environment: &[(&str, &str)], bridges: &str, friends: &[&str], accounts: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write_config(folder.path(), bridges, friends);
         for account in accounts {
@@ -43,7 +48,7 @@ impl Site {
             add.write(&format!("{}\n", password(account)));
             add.succeed();
         }
-        Self::run(folder)
+        Self::run(folder, environment)
     }
 
     /// Stops the appliance with SIGTERM, and returns how long it took and what is left: start it again with
@@ -56,9 +61,10 @@ impl Site {
         (start.elapsed(), Stopped(folder))
     }
 
-    fn run(folder: TempDir) -> Self {
+    fn run(folder: TempDir, environment: &[(&str, &str)]) -> Self {
         let mut run = torg_command();
         run.args(["run", "--print-addresses", "--config"]).arg(folder.path().join("torg.toml"));
+        run.envs(environment.iter().copied());
         let start = Instant::now();
         let torg = Child::start("torg run", &mut run);
         torg.line("READY", |line| line == "READY");
@@ -109,7 +115,7 @@ pub(crate) struct Stopped(TempDir);
 impl Stopped {
     /// Starts it again, on other ports.
     pub(crate) fn start(self) -> Site {
-        Site::run(self.0)
+        Site::run(self.0, &[])
     }
 }
 
