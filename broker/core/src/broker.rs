@@ -229,8 +229,9 @@ impl Broker {
     }
 }
 
-/// Forgets what the broker keeps for an account that is being removed: its roster and its offline messages. Safe beside a running
-/// broker in another process. Contacts keep their side until they remove it.
+/// Forgets what the broker keeps for an account that is being removed: its roster, its offline messages and what others have granted
+/// it, so that a later account of that name starts with nobody's consent. Contacts keep it in their rosters, without a subscription.
+/// Safe beside a running broker in another process.
 ///
 /// # Errors
 /// If the store fails; then nothing is forgotten.

@@ -38,8 +38,11 @@ fn says_something(child: &Element) -> bool {
 }
 
 /// The payload, or anything it carries (forwarded stanzas, forms), is of the IoT extensions. Depth is bounded by the parser.
-fn is_iot(element: &Element) -> bool {
-    IOT.iter().any(|prefix| element.namespace().as_str().starts_with(prefix)) || element.children().any(is_iot)
+pub(crate) fn is_iot(element: &Element) -> bool {
+    let is_iot_name = |namespace: &str| IOT.iter().any(|prefix| namespace.starts_with(prefix));
+    is_iot_name(element.namespace().as_str())
+        || element.attributes().iter().any(|attribute| is_iot_name(attribute.namespace().as_str()))
+        || element.children().any(is_iot)
 }
 
 /// The message as it is kept: with the time it came at (XEP-0203).
@@ -202,6 +205,9 @@ mod tests {
             assert!(!is_storable(&message(MessageType::Normal, payload.clone())), "{namespace}");
             let hidden = Element::new(ns::FORWARD, "forwarded").with_child(payload);
             assert!(!is_storable(&message(MessageType::Chat, body()).with_child(hidden)), "{namespace} inside");
+            let mut attribute = Element::new("urn:example", "x");
+            attribute.set_attr_ns(namespace, "value", "21.5");
+            assert!(!is_storable(&message(MessageType::Normal, attribute)), "{namespace} as an attribute");
         }
     }
 }

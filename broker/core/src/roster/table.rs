@@ -52,6 +52,12 @@ const PEERS: &str = "SELECT contact, state FROM roster_item WHERE owner = ?1 AND
 /// States 6, 7 and 8: whose presence the contact sees.
 const SEEN_BY: &str = "SELECT owner FROM roster_item WHERE contact = ?1 AND state >= 6 ORDER BY owner";
 const STATE: &str = "SELECT state FROM roster_item WHERE owner = ?1 AND contact = ?2";
+/// Rosters that name an account which is being removed: what it was granted must not pass to the next one of that name.
+const ADVANCE_WATCHERS: &str = "UPDATE roster_owner SET version = version + 1
+    WHERE owner IN (SELECT owner FROM roster_item WHERE contact = ?1)";
+const PART: &str = "UPDATE roster_item SET state = 0, approved = 0, request = NULL,
+    changed = (SELECT version FROM roster_owner WHERE roster_owner.owner = roster_item.owner) WHERE contact = ?1";
+const DROP_UNLISTED: &str = "DELETE FROM roster_item WHERE contact = ?1 AND listed = 0";
 const FORGET_ITEMS: &str = "DELETE FROM roster_item WHERE owner = ?1";
 const FORGET_OWNER: &str = "DELETE FROM roster_owner WHERE owner = ?1";
 
@@ -185,8 +191,11 @@ impl Rosters {
         Ok(next)
     }
 
+    /// Removes the owner's roster, and the owner's subscriptions, approvals and requests from the rosters of others.
     pub(crate) fn forget(batch: Batch, owner: &BareJid) -> Batch {
-        batch.run(FORGET_ITEMS, [text(owner)]).run(FORGET_OWNER, [text(owner)])
+        [ADVANCE_WATCHERS, PART, DROP_UNLISTED, FORGET_ITEMS, FORGET_OWNER]
+            .into_iter()
+            .fold(batch, |batch, statement| batch.run(statement, [text(owner)]))
     }
 }
 

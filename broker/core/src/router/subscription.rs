@@ -9,6 +9,7 @@ use torg_wire::stanza::{PresenceType, Stanza, StanzaCondition, StanzaError};
 use torg_wire::xml::Scope;
 
 use super::{Letter, RouteError, Router};
+use crate::offline::is_iot;
 use crate::roster::state::{Request, Subscription};
 use crate::roster::{ATTEMPTS_MAX, ITEMS_MAX, Item, PENDING_MAX};
 use crate::session::Session;
@@ -275,11 +276,13 @@ impl Router {
     }
 }
 
-/// A new request is kept as it came; any other change leaves the one that waits.
+/// A new request is kept as it came, but for device payload, which is never written to disk; any other change leaves the one that waits.
 fn request_text(item: &Item, request: Request, stanza: &Stanza) -> Option<String> {
     if request != Request::Subscribe {
         return item.request.clone();
     }
+    let mut stanza = stanza.clone();
+    stanza.retain_children(|child| !is_iot(child));
     let mut text = String::with_capacity(256);
     stanza.to_element().write_to(&mut text, &Scope::DOCUMENT);
     Some(text)

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
+use torg_core::forget_account;
 use torg_core::limits::{LOGIN_TIME, Limits};
 use torg_core::tls::ClientTls;
 use torg_store::Sqlite;
+use torg_wire::ns;
+use torg_wire::stanza::{PresenceType, Stanza};
+use torg_wire::xml::Element;
 
 use crate::client::Client;
-use crate::world::{DOMAIN, World, certificate, make_certificate};
+use crate::world::{DOMAIN, World, certificate, jid, make_certificate};
 
 #[tokio::test]
 async fn both_ways_of_tls_lead_in() {
@@ -80,6 +84,33 @@ async fn a_session_whose_account_is_removed_ends_within_a_minute() {
     tokio::time::advance(Duration::from_secs(61)).await;
     assert!(anna.end().await.to_string().contains("not-authorized"));
     assert_eq!(world.broker.router().sessions(), 1, "{} stays", bob.jid);
+}
+
+#[tokio::test]
+async fn a_new_account_of_an_old_name_starts_with_nobodys_consent() {
+    const GRANT: &str = "<presence type='subscribed' to='anna@site.example'/>";
+    const REQUEST: &str = "<presence type='subscribe' to='bob@site.example'/>";
+    let from_bob = |stanza: &Stanza| stanza.from().is_some_and(|from| from.bare_str() == "bob@site.example");
+    let world = World::new().await;
+    let mut bob = world.client("bob@site.example/desk").await;
+    bob.online().await;
+    bob.raw(GRANT).await;
+    bob.sync().await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    anna.online().await;
+    anna.raw(REQUEST).await;
+    assert!(anna.pending().await.iter().any(from_bob), "consent was given");
+    anna.close().await;
+
+    forget_account(&*world.store, &jid("anna@site.example")).await.unwrap();
+    let mut next = world.client("anna@site.example/other").await;
+    next.send(&Stanza::presence(PresenceType::Available)).await;
+    next.raw(REQUEST).await;
+    next.raw("<presence type='probe' to='bob@site.example'/>").await;
+    assert!(!next.pending().await.iter().any(from_bob));
+    let roster = bob.ask(&Stanza::iq_get("roster", Element::new(ns::ROSTER, "query").with_attr("ver", "1"))).await;
+    let items: Vec<_> = roster.payload().unwrap().children().map(|item| item.attr("subscription")).collect();
+    assert_eq!(items, [Some("none")], "anna stays in the list, without a subscription");
 }
 
 #[tokio::test]
