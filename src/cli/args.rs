@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Brings field buses into XMPP: every device a node that its owner shares with whom he likes.
+/// Brings field buses into XMPP: every device a node that its owner shares with whom they choose.
 #[derive(Debug, Parser)]
 #[command(
     name = "torg",
@@ -324,7 +324,15 @@ pub enum Profile {
     Doc(ProfileDoc),
     /// Print the JSON Schema of profiles, for completion and checks in an editor
     #[command(after_help = "Example:\n  torg profile schema > torg-profile.schema.json")]
-    Schema,
+    Schema(ProfileSchema),
+}
+
+/// The format whose schema is wanted.
+#[derive(Args, Debug)]
+pub struct ProfileSchema {
+    /// A profile of that format; there is one format so far, torg-profile/1
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// Profile files.

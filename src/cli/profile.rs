@@ -14,7 +14,8 @@ pub(super) fn run(command: &args::Profile, terminal: &mut Terminal<'_>) -> Resul
         args::Profile::Check(arguments) => check(arguments, terminal),
         args::Profile::Doc(arguments) if arguments.files.is_empty() => list(terminal),
         args::Profile::Doc(arguments) => arguments.files.iter().try_for_each(|file| document(file, terminal)),
-        args::Profile::Schema => Ok(write!(terminal.out, "{}", torg_profile::schema())?),
+        // There is one format so far, so whatever the file says, its schema is this one.
+        args::Profile::Schema(_) => Ok(write!(terminal.out, "{}", torg_profile::schema())?),
         args::Profile::Test(arguments) => test(arguments, terminal),
     }
 }

@@ -52,6 +52,15 @@ pub(super) enum Welcome {
     Wait,
 }
 
+/// What a new list of welcome accounts changes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    /// They asked before and are welcome now.
+    pub(super) accepted: Vec<BareJid>,
+    /// They were welcome and are not any more.
+    pub(super) dropped: Vec<BareJid>,
+}
+
 impl Friends {
     pub(super) fn new(own: BareJid, welcome: BTreeSet<BareJid>) -> Self {
         Self { own, state: Mutex::new(State { welcome, ..State::default() }) }
@@ -109,15 +118,16 @@ impl Friends {
         Welcome::Wait
     }
 
-    /// Changes who is accepted at once. Returns those who asked before and are welcome now.
-    pub(super) fn welcome(&self, welcome: BTreeSet<BareJid>) -> Vec<BareJid> {
+    /// Changes who is accepted at once.
+    pub(super) fn welcome(&self, welcome: BTreeSet<BareJid>) -> Change {
         let mut state = self.state();
         let accepted: Vec<_> = state.pending.intersection(&welcome).cloned().collect();
         for jid in &accepted {
             state.pending.remove(jid);
         }
+        let dropped = state.welcome.difference(&welcome).cloned().collect();
         state.welcome = welcome;
-        accepted
+        Change { accepted, dropped }
     }
 }
 
@@ -184,7 +194,16 @@ mod tests {
     fn who_waits_is_accepted_when_made_welcome() {
         let friends = friends();
         assert_eq!(friends.asked(&jid("eve@x")), Welcome::Wait);
-        assert_eq!(friends.welcome(BTreeSet::from([jid("eve@x"), jid("bob@x")])), [jid("eve@x")]);
-        assert!(friends.welcome(BTreeSet::from([jid("eve@x")])).is_empty());
+        let welcome = BTreeSet::from([jid("anna@a.example"), jid("eve@x"), jid("bob@x")]);
+        assert_eq!(friends.welcome(welcome.clone()), Change { accepted: vec![jid("eve@x")], dropped: Vec::new() });
+        assert_eq!(friends.welcome(welcome), Change { accepted: Vec::new(), dropped: Vec::new() });
+    }
+
+    #[test]
+    fn who_is_taken_off_the_list_is_dropped_once() {
+        let friends = friends();
+        let change = Change { accepted: Vec::new(), dropped: vec![jid("anna@a.example")] };
+        assert_eq!(friends.welcome(BTreeSet::new()), change);
+        assert_eq!(friends.welcome(BTreeSet::new()), Change { accepted: Vec::new(), dropped: Vec::new() });
     }
 }

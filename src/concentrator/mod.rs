@@ -133,11 +133,16 @@ impl Concentrator {
 }
 
 impl Handle {
-    /// Changes whose subscription is accepted at once. Who asked before and is welcome now is accepted; nobody loses a
-    /// friendship that exists.
+    /// Changes whose subscription is accepted at once. Who asked before and is welcome now is accepted; who was welcome
+    /// and is not any more loses the friendship, with all that runs for it (RFC 6121 §3.2).
     pub async fn set_friends(&self, friends: BTreeSet<BareJid>) {
-        for jid in self.shared.friends.welcome(friends) {
+        let change = self.shared.friends.welcome(friends);
+        for jid in change.accepted {
             accept(&self.shared, &jid).await;
+        }
+        for jid in change.dropped {
+            info!(%jid, "A friendship was ended, since the account is not on the list any more.");
+            self.shared.send(Stanza::presence(PresenceType::Unsubscribed).with_to(jid)).await;
         }
     }
 }

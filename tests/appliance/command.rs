@@ -99,6 +99,13 @@ fn shipped_profiles_pass_their_own_vectors() {
 }
 
 #[test]
+fn the_schema_of_profiles_is_printed_with_and_without_a_file() {
+    let schema = torg(&["profile", "schema"]).stdout;
+    assert!(serde_json::from_slice::<Value>(&schema).is_ok());
+    assert_eq!(torg(&["profile", "schema", "profiles/modbus/eastron-sdm630.toml"]).stdout, schema);
+}
+
+#[test]
 fn the_service_manager_is_told_of_start_watchdog_reload_and_stop() {
     let place = Place::new("", &[]);
     let folder = tempfile::tempdir().unwrap();

@@ -89,6 +89,24 @@ async fn a_new_friend_is_welcome_without_a_restart() {
 }
 
 #[tokio::test]
+async fn a_friend_taken_off_the_list_is_refused_without_a_restart() {
+    let line = Line::start().await;
+    let bridge = bridge(&[line.section("relays", "relay-1")]);
+    let place = Place::new(&bridge, &["bob"]);
+    place.account("bob").await;
+    let mut appliance = place.start().await.unwrap();
+    let (connection, gateway) = place.meet(&appliance, "bob").await;
+    assert_eq!(names(&gateway).await, ["relay-1"]);
+    place.write(&bridge, &[]);
+    place.reload(&mut appliance).await;
+    // The end of the friendship travels as a presence, so the next requests may still come before it.
+    let refused = async { while gateway.sources().await.is_ok() {} };
+    tokio::time::timeout(WITHIN, refused).await.unwrap();
+    connection.leave().await;
+    assert!(appliance.stop().await);
+}
+
+#[tokio::test]
 async fn what_only_a_restart_can_change_is_named_and_not_changed() {
     let place = Place::new("", &[]);
     let mut appliance = place.start().await.unwrap();

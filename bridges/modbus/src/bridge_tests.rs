@@ -178,6 +178,18 @@ async fn a_missing_value_is_no_number() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_implausible_value_is_an_error_that_names_its_field_once() {
+    let points =
+        r#"Frequency = { table = "input", address = 0x0046, type = "f32", unit = "Hz", decimals = 2, valid = [0, 1] }"#;
+    let world = world_of(foreign(TCP, points), devices::sdm630(), Script::none()).await;
+    let (_, fields, failures) = read_all(&world).await;
+    assert!(fields.is_empty());
+    assert_eq!(failures[0].0, [name("Frequency")]);
+    assert!(failures[0].1.to_string().ends_with(" is outside the valid range, 0 to 1"), "{}", failures[0].1);
+    assert!(!failures[0].1.to_string().contains("Frequency"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_the_wanted_registers_are_read() {
     let world = world(TCP, "eastron.sdm630", devices::sdm630(), Script::none()).await;
     let wanted = Selection { fields: Some([name("Frequency")].into()), ..Selection::everything() };

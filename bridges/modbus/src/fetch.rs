@@ -259,5 +259,6 @@ fn decode(point: &Point, block: &Block, reply: &Reply, at: Timestamp) -> Result<
         Reply::Words(words) => Raw::Words(words.get(range).ok_or_else(short)?),
         Reply::Written => return Err(short()),
     };
-    point.field(raw, at).map_err(|error| NodeError::ConfigMismatch(format!("{}: {error}", point.name())))
+    // The failure goes out with the name of the point.
+    point.field(raw, at).map_err(|error| NodeError::ConfigMismatch(error.to_string()))
 }

@@ -27,6 +27,14 @@ async fn who_waits_is_accepted_once_welcome() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_taken_off_the_list_is_a_friend_no_more() {
+    let mut world = World::new().await;
+    world.handle.set_friends(BTreeSet::from([BareJid::parse("anna@a.example").unwrap()])).await;
+    world.expect("<presence type='unsubscribed' to='carl@c.example'/>").await;
+    world.expect_silence().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_roster_push_makes_a_friend() {
     let mut world = World::new().await;
     world.add(Fake::new("meter-7", Vec::new()));
