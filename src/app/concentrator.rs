@@ -25,8 +25,10 @@ use crate::config::{ConcentratorConfig, RemoteConfig};
 /// Time for one attempt to reach a broker on another machine; the next one follows.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 
-/// Resource of the concentrator's session.
-const RESOURCE: &str = "torg";
+/// Random bytes in the resource of the concentrator's session, written as hexadecimal digits.
+///
+/// Its full JID is what presence consent protects: a stranger must not be able to guess it (RFC 6120 §13.10.2).
+const RESOURCE_BYTES: usize = 8;
 
 /// An uplink to the broker of this process.
 struct InProcess {
@@ -142,9 +144,9 @@ impl Shared {
     }
 
     async fn uplink(&self) -> Result<Box<dyn Uplink>, String> {
-        let resource = ResourcePart::parse(RESOURCE).map_err(|error| error.to_string())?;
         match &self.way {
             Way::Inside(router) => {
+                let resource = resource()?;
                 let attached = router.attach(self.account.with_resource(&resource), "concentrator").await;
                 Ok(Box::new(InProcess { attached }))
             }
@@ -159,7 +161,8 @@ impl Shared {
                     server: Some(remote.server.clone()),
                     direct_tls: false,
                     trust: remote.ca.clone().map_or(Trust::System, Trust::File),
-                    resource: Some(resource),
+                    // The broker there makes up one.
+                    resource: None,
                     within: CONNECT_WITHIN,
                 };
                 let uplink = RemoteUplink::connect(&options).await.map_err(|error| error.to_string())?;
@@ -205,7 +208,25 @@ impl Shared {
     }
 }
 
+/// A resource nobody can guess.
+fn resource() -> Result<ResourcePart, String> {
+    let mut bytes = [0_u8; RESOURCE_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| format!("the system has no randomness: {error}"))?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    ResourcePart::parse(&digits).map_err(|error| error.to_string())
+}
+
 /// A panic while one of these is held leaves a valid value, so poisoning carries no meaning.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_starts_have_the_same_resource() {
+        assert_ne!(resource().unwrap(), resource().unwrap());
+    }
 }

@@ -26,6 +26,10 @@ pub(super) fn run(command: &args::Account, terminal: &mut Terminal<'_>) -> Resul
 async fn add(arguments: &args::AccountPassword, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     let opened = Opened::new(&arguments.config, terminal).await?;
     let jid = opened.accounts.parse_new(&arguments.jid).map_err(failure)?;
+    // Whoever could log in as the concentrator could speak for every device behind it.
+    if opened.settings.concentrator.as_ref().is_some_and(|own| own.jid == jid && own.remote.is_none()) {
+        return Err(Failure::failed(format!("{jid} is the appliance's own concentrator; it needs no account.")));
+    }
     let password = password::new(terminal, arguments.password_stdin, jid.as_str())?;
     opened.accounts.create(&jid, Secret::new(password.reveal().to_owned())).await.map_err(failure)?;
     terminal.line(&format!("{jid} was created."))?;

@@ -17,12 +17,26 @@ use super::{Failure, Table, Terminal, password};
 use crate::client::{ConnectOptions, Connection, Gateway, GatewayError, Wanted, connect};
 
 pub(super) fn run(command: &args::Node, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-    match command {
-        args::Node::Ls(arguments) => block_on(ls(arguments, terminal)),
-        args::Node::Read(arguments) => block_on(read(arguments, terminal)),
-        args::Node::Set(arguments) => block_on(set(arguments, terminal)),
-        args::Node::Watch(arguments) => block_on(watch(arguments, terminal)),
+    let (done, json) = match command {
+        args::Node::Ls(arguments) => (block_on(ls(arguments, terminal)), arguments.connection.json),
+        args::Node::Read(arguments) => (block_on(read(arguments, terminal)), arguments.connection.json),
+        args::Node::Set(arguments) => (block_on(set(arguments, terminal)), arguments.connection.json),
+        args::Node::Watch(arguments) => (block_on(watch(arguments, terminal)), arguments.connection.json),
+    };
+    match done {
+        // A machine that asked for JSON gets the reason as JSON too.
+        Err(Failure::Failed(error)) if json => {
+            terminal.json(&Refused { error })?;
+            Err(Failure::Reported)
+        }
+        done => done,
     }
+}
+
+/// What a failed command prints with `--json`.
+#[derive(Serialize)]
+struct Refused {
+    error: String,
 }
 
 /// A concentrator reached through a connection of our own.
@@ -191,6 +205,7 @@ async fn ls(arguments: &args::NodeLs, terminal: &mut Terminal<'_>) -> Result<(),
 
 async fn read(arguments: &args::NodeRead, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     let (fields, categories) = fields(&arguments.wanted)?;
+    let asked = fields.clone();
     let reached = Reached::new(&arguments.connection, terminal).await?;
     let gateway = reached.gateway.clone();
     let readings = async {
@@ -199,6 +214,14 @@ async fn read(arguments: &args::NodeRead, terminal: &mut Terminal<'_>) -> Result
     }
     .await;
     let readings = reached.leave(readings).await?;
+    let unread = readings.nodes.iter().all(|node| node.error.is_none());
+    let known =
+        |name: &FieldName| readings.nodes.iter().any(|node| node.fields.iter().any(|f| f.name == name.as_str()));
+    if let Some(missing) = asked.iter().find(|name| unread && !known(name)) {
+        return Err(Failure::failed(format!(
+            "No node that was read has a field '{missing}'; without --field every field is shown."
+        )));
+    }
     if arguments.connection.json {
         terminal.json(&readings)?;
     } else {

@@ -105,6 +105,14 @@ impl Friends {
         lost
     }
 
+    /// Friends of the roster who are on no list: taken off it while the concentrator did not run. Only the list makes friends
+    /// for now, so what it does not name was revoked.
+    pub(super) fn unlisted(&self) -> Vec<BareJid> {
+        let state = self.state();
+        let friends = state.contacts.iter().filter(|(_, subscription)| subscription.from).map(|(jid, _)| jid);
+        friends.filter(|jid| !state.welcome.contains(*jid)).cloned().collect()
+    }
+
     /// Somebody asks for a subscription.
     pub(super) fn asked(&self, jid: &BareJid) -> Welcome {
         let mut state = self.state();
@@ -197,6 +205,14 @@ mod tests {
         let welcome = BTreeSet::from([jid("anna@a.example"), jid("eve@x"), jid("bob@x")]);
         assert_eq!(friends.welcome(welcome.clone()), Change { accepted: vec![jid("eve@x")], dropped: Vec::new() });
         assert_eq!(friends.welcome(welcome), Change { accepted: Vec::new(), dropped: Vec::new() });
+    }
+
+    #[test]
+    fn a_friend_taken_off_the_list_while_nobody_ran_is_found_in_the_roster() {
+        let friends = friends();
+        let roster = roster(&[("anna@a.example", "both"), ("eve@x", "from"), ("bob@x", "to")]);
+        assert_eq!(friends.learn(&roster), []);
+        assert_eq!(friends.unlisted(), [jid("eve@x")]);
     }
 
     #[test]

@@ -140,10 +140,15 @@ impl Handle {
         for jid in change.accepted {
             accept(&self.shared, &jid).await;
         }
-        for jid in change.dropped {
-            info!(%jid, "A friendship was ended, since the account is not on the list any more.");
-            self.shared.send(Stanza::presence(PresenceType::Unsubscribed).with_to(jid)).await;
-        }
+        revoke(&self.shared, change.dropped).await;
+    }
+}
+
+/// Ends friendships; what runs for them ends with the roster push that follows.
+async fn revoke(shared: &Shared, friends: Vec<BareJid>) {
+    for jid in friends {
+        info!(%jid, "A friendship was ended, since the account is not on the list any more.");
+        shared.send(Stanza::presence(PresenceType::Unsubscribed).with_to(jid)).await;
     }
 }
 
@@ -188,6 +193,7 @@ async fn answered(shared: &Shared, stanza: &Stanza) {
         warn!(error = ?stanza.error(), "The roster is not to be had; nobody counts as a friend.");
     }
     learn(shared, stanza);
+    revoke(shared, shared.friends.unlisted()).await;
     shared.send(discovery::presence()).await;
 }
 

@@ -64,6 +64,8 @@ fn accounts_are_added_listed_and_removed_without_an_appliance() {
     let again = with(&["account", "add", "anna@localhost", "--password-stdin"], "secret\n");
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(text(&again.stderr), "torg: The account 'anna@localhost' exists already.\n");
+    let gateway = with(&["account", "add", "gateway@localhost", "--password-stdin"], "secret\n");
+    assert_eq!(gateway.status.code(), Some(1), "the concentrator's own address is taken");
     let listed: Value = serde_json::from_slice(&with(&["account", "list", "--json"], "").stdout).unwrap();
     assert_eq!(listed["accounts"][0]["jid"], "anna@localhost");
     assert!(with(&["account", "remove", "anna@localhost"], "").status.success());
