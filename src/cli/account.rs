@@ -41,7 +41,7 @@ async fn passwd(arguments: &args::AccountPassword, terminal: &mut Terminal<'_>) 
     let jid = opened.accounts.parse(&arguments.jid).map_err(failure)?;
     let password = password::new(terminal, arguments.password_stdin, jid.as_str())?;
     opened.accounts.set_password(&jid, Secret::new(password.reveal().to_owned())).await.map_err(failure)?;
-    terminal.line(&format!("{jid} has a new password; it holds from the next login on."))?;
+    terminal.line(&format!("{jid} has a new password; sessions opened with the old one end."))?;
     Ok(())
 }
 

@@ -6,7 +6,8 @@
 //! # With the server running or stopped
 //! Everything goes straight to the store, so `torg account` works on its own beside a running server (SQLite in WAL mode
 //! takes two processes). The server keeps no copy: it reads the account at each login, so a new password, a new account or
-//! a removed one holds from the next login on. Sessions that are open stay open until they end or the server closes them.
+//! a removed one holds from the next login on. Sessions opened before a removal or with an old password are ended by the
+//! server within seconds: the change is noted in a log that it reads.
 //!
 //! # Why
 //! - Keys for SCRAM-SHA-1 exist only where the operator switched it on: a stolen store must not be weaker than the logins.

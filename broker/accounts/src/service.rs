@@ -87,7 +87,7 @@ impl Accounts {
         }
     }
 
-    /// Sets a new password. Keys of the old one are gone.
+    /// Sets a new password. Keys of the old one are gone; a running broker ends the sessions opened with it within seconds.
     ///
     /// # Errors
     /// There is no such account, or the password cannot be used.
@@ -97,7 +97,7 @@ impl Accounts {
         let batch = Batch::new()
             .guard(1, sql::TOUCH, [name.clone(), Value::from(self.clock.now().micros())])
             .run(sql::DELETE_KEYS, [name]);
-        self.change(account, with_keys(batch, account, &keys)).await
+        self.change(account, torg_core::password_changed(with_keys(batch, account, &keys), account)).await
     }
 
     /// Switches an account off or on again.
@@ -110,18 +110,14 @@ impl Accounts {
     }
 
     /// Removes an account, its keys, and what the broker keeps for it: whoever gets the name later must not inherit its
-    /// contacts or messages.
+    /// contacts or messages. A running broker ends its sessions and tells its contacts within seconds.
     ///
     /// # Errors
     /// There is no such account.
     pub async fn remove(&self, account: &BareJid) -> Result<(), AccountError> {
         let name = Value::from(account.as_str());
-        if self.engine.query(sql::STATE, vec![name.clone()]).await?.is_empty() {
-            return Err(AccountError::UserUnknown(account.clone()));
-        }
-        // First what hangs on it: cut off in between, the account is still there and can be removed again.
-        torg_core::forget_account(&*self.engine, account).await?;
-        self.change(account, Batch::new().guard(1, sql::DELETE, [name.clone()]).run(sql::DELETE_KEYS, [name])).await
+        let batch = Batch::new().guard(1, sql::DELETE, [name.clone()]).run(sql::DELETE_KEYS, [name]);
+        self.change(account, torg_core::forgetting(batch, account)).await
     }
 
     async fn change(&self, account: &BareJid, batch: Batch) -> Result<(), AccountError> {

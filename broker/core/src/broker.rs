@@ -18,6 +18,7 @@ use torg_wire::stream_error::{StreamCondition, StreamError};
 use torg_wire::xml::{Element, Limits as XmlLimits};
 
 use crate::c2s::{self, Begin, Gate, Listener, Shell};
+use crate::changes::{self, Changes};
 use crate::credentials::Credentials;
 use crate::limits::Limits;
 use crate::mesh::{Mesh, Solo};
@@ -46,6 +47,9 @@ pub enum BrokerError {
     /// The tables are not ready.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The operating system gives no random bytes.
     #[error("no randomness: {0}")]
     Random(getrandom::Error),
@@ -104,7 +108,9 @@ impl Builder {
     /// See [`BrokerError`].
     pub async fn start(self) -> Result<Broker, BrokerError> {
         let domain = DomainPart::parse(self.domain.as_str())?;
-        migrate(&*self.store, &[roster::MIGRATIONS, offline::MIGRATIONS]).await?;
+        migrate(&*self.store, MIGRATIONS).await?;
+        let changes = Changes::new(Arc::clone(&self.store));
+        let seen = changes.latest().await?;
         let policy = match self.policy {
             Some(policy) => policy,
             None => default_policy()?,
@@ -115,6 +121,7 @@ impl Builder {
             services: Services::default(),
             rosters: Rosters::new(Arc::clone(&self.store)),
             offline: Offline::new(Arc::clone(&self.store)),
+            changes,
             credentials: self.credentials,
             clock: self.clock,
             limits: self.limits,
@@ -128,6 +135,7 @@ impl Builder {
             runtime: Handle::current(),
         });
         router.spawn(sweep::run(router.clone()));
+        router.spawn(changes::run(router.clone(), seen));
         let settings = ServerSettings { domain, policy, features: features(), limits: XmlLimits::CLIENT };
         let gate = Gate::new(self.limits.unauthenticated, self.limits.unauthenticated_per_address);
         Ok(Broker {
@@ -231,17 +239,23 @@ impl Broker {
 
 /// Forgets what the broker keeps for an account that is being removed: its roster, its offline messages and what others have granted
 /// it, so that a later account of that name starts with nobody's consent. Contacts keep it in their rosters, without a subscription.
-/// Safe beside a running broker in another process.
+/// A broker that runs meanwhile, in this process or another, ends the account's sessions and tells its contacts within seconds.
 ///
 /// # Errors
 /// If the store fails; then nothing is forgotten.
 pub async fn forget_account(store: &dyn Engine, account: &BareJid) -> Result<(), StoreError> {
-    let batch = Offline::forget(Rosters::forget(Batch::new(), account), account);
-    store.write(batch).await.map(drop)
+    store.write(forgetting(Batch::new(), account)).await.map(drop)
+}
+
+/// As [`forget_account`], as part of a batch: the account and what hangs on it go together or not at all.
+#[must_use]
+pub fn forgetting(batch: Batch, account: &BareJid) -> Batch {
+    // The log first: it notes who is about to lose a contact.
+    Offline::forget(Rosters::forget(changes::removed(batch, account), account), account)
 }
 
 /// The tables of the broker itself; for tools that open its store without starting it.
-pub const MIGRATIONS: &[torg_store::Migrations] = &[roster::MIGRATIONS, offline::MIGRATIONS];
+pub const MIGRATIONS: &[torg_store::Migrations] = &[roster::MIGRATIONS, offline::MIGRATIONS, changes::MIGRATIONS];
 
 fn default_policy() -> Result<Policy, BrokerError> {
     let mut secret = [0; 32];

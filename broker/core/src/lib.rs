@@ -3,6 +3,7 @@
 mod broker;
 mod bucket;
 mod c2s;
+mod changes;
 mod credentials;
 mod identity;
 pub mod limits;
@@ -17,8 +18,9 @@ mod sweep;
 pub mod tls;
 mod xep;
 
-pub use broker::{Broker, BrokerError, Builder, MIGRATIONS, forget_account};
+pub use broker::{Broker, BrokerError, Builder, MIGRATIONS, forget_account, forgetting};
 pub use c2s::{Listener, PipeConnector, PipeListener, pipe};
+pub use changes::password_changed;
 pub use credentials::{Credentials, CredentialsUnavailable};
 pub use identity::{Envelope, Identity, Proof};
 pub use mesh::{Mesh, Solo};

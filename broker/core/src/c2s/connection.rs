@@ -46,6 +46,8 @@ pub(super) struct Connection {
     place: Option<Place>,
     bound: Option<Bound>,
     rate: Option<Bucket>,
+    /// The newest change to any account when the credentials of this login were read.
+    since: i64,
     /// Reading goes on at this time: the account has sent more than its rate.
     throttled: Option<Instant>,
     out: Vec<u8>,
@@ -53,7 +55,16 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(shell: Arc<Shell>, machine: ServerStream, place: Place) -> Self {
-        Connection { shell, machine, place: Some(place), bound: None, rate: None, throttled: None, out: Vec::new() }
+        Connection {
+            shell,
+            machine,
+            place: Some(place),
+            bound: None,
+            rate: None,
+            since: 0,
+            throttled: None,
+            out: Vec::new(),
+        }
     }
 
     /// Runs the stream over `io` until it ends or turns to TLS. An error is that of the connection.
@@ -107,7 +118,17 @@ impl Connection {
                 return Ok(Some(Next::Closed(why)));
             }
             Output::Lookup { account, hash } => {
-                match self.shell.router.shared().credentials.lookup(&account, hash).await {
+                let shared = self.shell.router.shared();
+                // The number first: a change in between makes the session too old, never too new.
+                match shared.changes.latest().await {
+                    Ok(number) => self.since = number,
+                    Err(error) => {
+                        tracing::error!(%error, "A login could not be checked.");
+                        self.machine.store_failed(now());
+                        return Ok(None);
+                    }
+                }
+                match shared.credentials.lookup(&account, hash).await {
                     Ok(found) => self.machine.credentials(found, now()),
                     Err(error) => {
                         tracing::error!(%error, "A login could not be checked.");
@@ -139,7 +160,7 @@ impl Connection {
 
     async fn bind(&mut self, account: &BareJid, mechanism: Mechanism, resource: &ResourcePart) {
         let jid = account.with_resource(resource);
-        let session = Arc::new(Session::new(jid.clone(), Proof::Client(mechanism.name()), true));
+        let session = Arc::new(Session::new(jid.clone(), Proof::Client(mechanism.name()), true, self.since));
         match self.shell.router.bind(&session).await {
             Ok(()) => {
                 let limits = &self.shell.router.shared().limits;

@@ -27,6 +27,7 @@ use torg_wire::xml::Element;
 
 pub(crate) use letter::{Letter, Taken};
 
+use crate::changes::Changes;
 use crate::credentials::{Credentials, CredentialsUnavailable};
 use crate::identity::{Envelope, Proof};
 use crate::limits::Limits;
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) services: Services,
     pub(crate) rosters: Rosters,
     pub(crate) offline: Offline,
+    pub(crate) changes: Changes,
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -101,7 +103,7 @@ impl Router {
     /// be known to the accounts service; from now on it exists. An older session of the same resource ends with a conflict.
     pub async fn attach(&self, jid: FullJid, part: &'static str) -> Attached {
         self.0.internal.write().unwrap_or_else(PoisonError::into_inner).insert(jid.to_bare());
-        let session = Arc::new(Session::new(jid, Proof::Internal(part), false));
+        let session = Arc::new(Session::new(jid, Proof::Internal(part), false, 0));
         // Internal accounts are few and ours: no limit of sessions.
         if let Ok(Some(older)) = self.0.sessions.bind(&session, usize::MAX) {
             self.end_older(&older).await;

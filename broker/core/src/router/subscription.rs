@@ -255,6 +255,31 @@ impl Router {
         Ok(Err(StanzaCondition::ResourceConstraint.into()))
     }
 
+    /// The account `gone` was removed, perhaps by another process, with all subscriptions: tells `owner`, whose roster had it in `before`.
+    pub(crate) async fn lost_contact(
+        &self,
+        owner: &BareJid,
+        gone: &BareJid,
+        before: Subscription,
+    ) -> Result<(), StoreError> {
+        // As it stands now: the name may have a new account, and even a new subscription, already.
+        let (version, item) = self.0.rosters.find(owner, gone).await?;
+        if let Some(item) = item.filter(|item| item.listed) {
+            self.push_roster(owner, version, &item.to_element());
+        }
+        let stanza = |kind| Stanza::presence(kind).with_from(gone).with_to(owner);
+        if before.contact_sees_user() || before.is_asked() {
+            self.tell(owner, Request::Unsubscribe, stanza(PresenceType::Unsubscribe));
+        }
+        if before.user_sees_contact() || before.asked() {
+            self.tell(owner, Request::Unsubscribed, stanza(PresenceType::Unsubscribed));
+        }
+        if before.user_sees_contact() {
+            self.show_all_to(gone, owner, false);
+        }
+        Ok(())
+    }
+
     /// Tells a removed contact what it has lost.
     async fn part(&self, owner: &BareJid, contact: &BareJid, before: Subscription) -> Result<(), RouteError> {
         if !self.is_local(contact.as_jid()) {

@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) queue: Queue,
     /// Whether stanzas are wanted as bytes too.
     pub(crate) on_the_wire: bool,
+    /// The newest change to any account when its credentials were read; later ones may make it invalid.
+    pub(crate) since: i64,
     /// Set once its end has been announced.
     pub(crate) ended: OnceCell<()>,
     state: Mutex<State>,
@@ -48,7 +50,7 @@ struct State {
 }
 
 impl Session {
-    pub(crate) fn new(jid: FullJid, proof: Proof, on_the_wire: bool) -> Self {
+    pub(crate) fn new(jid: FullJid, proof: Proof, on_the_wire: bool, since: i64) -> Self {
         let now = now();
         let rate = Rate { per_second: REQUESTS_PER_SECOND, burst: 2 * REQUESTS_PER_SECOND };
         Session {
@@ -57,6 +59,7 @@ impl Session {
             proof,
             queue: Queue::default(),
             on_the_wire,
+            since,
             ended: OnceCell::new(),
             state: Mutex::new(State {
                 presence: None,

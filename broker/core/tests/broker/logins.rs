@@ -7,9 +7,9 @@ use tokio::io::AsyncReadExt;
 use torg_core::forget_account;
 use torg_core::limits::{LOGIN_TIME, Limits};
 use torg_core::tls::ClientTls;
-use torg_store::Sqlite;
+use torg_store::{Batch, Sqlite};
 use torg_wire::ns;
-use torg_wire::stanza::{PresenceType, Stanza};
+use torg_wire::stanza::{IqType, PresenceType, Stanza, StanzaKind};
 use torg_wire::xml::Element;
 
 use crate::client::Client;
@@ -75,13 +75,13 @@ async fn a_handshake_that_never_begins_is_cut_off_too() {
     assert!(begun.elapsed() >= LOGIN_TIME && begun.elapsed() < LOGIN_TIME + Duration::from_secs(1));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_session_whose_account_is_removed_ends_within_a_minute() {
     let world = World::new().await;
     let mut anna = world.client("anna@site.example/phone").await;
     let bob = world.client("bob@site.example/desk").await;
     world.accounts.remove("anna");
-    tokio::time::advance(Duration::from_secs(61)).await;
+    pass(61).await;
     assert!(anna.end().await.to_string().contains("not-authorized"));
     assert_eq!(world.broker.router().sessions(), 1, "{} stays", bob.jid);
 }
@@ -114,6 +114,62 @@ async fn a_new_account_of_an_old_name_starts_with_nobodys_consent() {
 }
 
 #[tokio::test]
+async fn a_session_of_a_removed_account_ends_although_the_name_is_taken_again() {
+    let world = World::new().await;
+    let mut old = world.client("anna@site.example/old").await;
+    forget_account(&*world.store, &jid("anna@site.example")).await.unwrap();
+    let mut new = world.client("anna@site.example/new").await;
+    pass(3).await;
+    assert!(old.end().await.to_string().contains("not-authorized"));
+    new.sync().await;
+}
+
+#[tokio::test]
+async fn a_session_opened_with_an_old_password_ends() {
+    let world = World::new().await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    let mut bob = world.client("bob@site.example/desk").await;
+    let change = torg_core::password_changed(Batch::new(), &jid("anna@site.example"));
+    world.store.write(change).await.unwrap();
+    pass(3).await;
+    assert!(anna.end().await.to_string().contains("not-authorized"));
+    bob.sync().await;
+}
+
+/// `one` may see the presence of `other` from now on.
+async fn subscribe(one: &mut Client, other: &mut Client) {
+    one.raw(&format!("<presence type='subscribe' to='{}'/>", other.jid.to_bare())).await;
+    one.sync().await;
+    other.raw(&format!("<presence type='subscribed' to='{}'/>", one.jid.to_bare())).await;
+    other.sync().await;
+}
+
+#[tokio::test]
+async fn contacts_on_line_hear_of_the_removal_of_an_account() {
+    let world = World::new().await;
+    let mut bob = world.client("bob@site.example/desk").await;
+    bob.online().await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    anna.online().await;
+    subscribe(&mut anna, &mut bob).await;
+    subscribe(&mut bob, &mut anna).await;
+    bob.pending().await;
+
+    forget_account(&*world.store, &jid("anna@site.example")).await.unwrap();
+    pass(3).await;
+    anna.end().await;
+    let heard = bob.pending().await;
+    let kinds: Vec<_> = heard.iter().map(Stanza::kind).collect();
+    let presences = [PresenceType::Unsubscribe, PresenceType::Unsubscribed, PresenceType::Unavailable];
+    let expected: Vec<_> =
+        std::iter::once(StanzaKind::Iq(IqType::Set)).chain(presences.map(StanzaKind::Presence)).collect();
+    assert_eq!(kinds, expected);
+    let item = heard[0].payload().unwrap().children().next().unwrap();
+    assert_eq!((item.attr("jid"), item.attr("subscription")), (Some("anna@site.example"), Some("none")));
+    assert_eq!(heard[3].from().unwrap().as_str(), "anna@site.example/phone");
+}
+
+#[tokio::test]
 async fn places_of_those_who_have_not_logged_in_are_limited_and_given_back() {
     let limits = Limits { unauthenticated: 2, ..Limits::default() };
     let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
@@ -140,4 +196,11 @@ async fn a_login_gives_its_place_back() {
     let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
     let _anna = world.client("anna@site.example/a").await;
     let _bob = world.client("bob@site.example/b").await;
+}
+
+/// Seconds go by. Only a jump: a paused clock runs ahead while the store's thread works.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
 }
