@@ -137,6 +137,9 @@ fn form_field(parameter: &ControlParameter, value: Option<&Present>) -> FormFiel
         ParameterKind::Time => (FieldKind::TextSingle, Some("xs:time")),
         _ => (FieldKind::TextSingle, Some("xs:string")),
     };
+    let options = options(parameter);
+    // Options belong to lists (XEP-0004 §3.3), whatever the type of their values.
+    let kind = if options.is_empty() { kind } else { FieldKind::ListSingle };
     let mut field = FormField::new(kind, parameter.name.as_str());
     field.label =
         Some(if parameter.label.is_empty() { parameter.name.to_string() } else { parameter.label.to_string() });
@@ -144,7 +147,7 @@ fn form_field(parameter: &ControlParameter, value: Option<&Present>) -> FormFiel
     field.validation = datatype.map(|datatype| Validation { datatype: datatype.to_owned(), method: method(parameter) });
     field.not_same = value.is_none_or(|value| !value.same);
     field.values = value.map(|value| value.text.clone()).into_iter().collect();
-    field.options = options(parameter);
+    field.options = options;
     field
 }
 
@@ -163,7 +166,8 @@ fn description(parameter: &ControlParameter) -> Option<String> {
 
 fn method(parameter: &ControlParameter) -> ValidationMethod {
     match &parameter.range {
-        Some(Range { min, max, .. }) if min.is_some() || max.is_some() => {
+        // What is chosen from a list needs no range.
+        Some(Range { min, max, values }) if values.is_empty() && (min.is_some() || max.is_some()) => {
             ValidationMethod::Range { min: min.map(|value| value.to_string()), max: max.map(|value| value.to_string()) }
         }
         _ => ValidationMethod::Basic,
@@ -178,5 +182,34 @@ fn options(parameter: &ControlParameter) -> Vec<FormOption> {
         }
         (_, Some(range)) => range.values.iter().map(|value| option(value.to_string())).collect(),
         (_, None) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use torg_thing::{Decimal, Unit};
+
+    use super::*;
+
+    fn period(values: Vec<Decimal>) -> ControlParameter {
+        ControlParameter {
+            name: FieldName::parse("Demand Period").unwrap(),
+            kind: ParameterKind::Double { unit: Unit::new("min") },
+            range: Some(Range { min: Some(Decimal::ZERO), max: Some(Decimal::from(60)), values }),
+            label: "Demand period".into(),
+            description: "".into(),
+        }
+    }
+
+    #[test]
+    fn a_number_from_a_list_of_values_is_a_list() {
+        let field = form_field(&period(vec![Decimal::from(5), Decimal::from(10)]), None);
+        assert_eq!((field.kind, field.options.len()), (Some(FieldKind::ListSingle), 2));
+    }
+
+    #[test]
+    fn a_number_from_a_range_is_typed_in() {
+        let field = form_field(&period(Vec::new()), None);
+        assert_eq!((field.kind, field.options.len()), (Some(FieldKind::TextSingle), 0));
     }
 }

@@ -1,5 +1,7 @@
 //! From what was sent to what a node is told: types and ranges, for simple values and for forms.
 
+use std::collections::BTreeSet;
+
 use torg_thing::{
     About, Assignment, ControlError, ControlParameter, ControlValue, EnumValue, FieldName, ParameterKind,
 };
@@ -43,9 +45,16 @@ impl Problem {
 
 /// What the node is to be told, checked.
 pub(super) fn assignments(about: &About, values: &Values) -> Result<Vec<Assignment>, Problem> {
-    match values {
-        Values::Simple(values) => values.iter().map(|value| simple(about, value)).collect(),
-        Values::Form(form) => form.fields.iter().filter_map(|field| from_form(about, field).transpose()).collect(),
+    let assignments: Vec<Assignment> = match values {
+        Values::Simple(values) => values.iter().map(|value| simple(about, value)).collect::<Result<_, _>>()?,
+        Values::Form(form) => {
+            form.fields.iter().filter_map(|field| from_form(about, field).transpose()).collect::<Result<_, _>>()?
+        }
+    };
+    let mut named = BTreeSet::new();
+    match assignments.iter().find(|assignment| !named.insert(&assignment.parameter)) {
+        Some(again) => Err(Problem::bad(again.parameter.as_str(), "a parameter can be set only once in a request")),
+        None => Ok(assignments),
     }
 }
 

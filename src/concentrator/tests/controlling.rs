@@ -77,6 +77,16 @@ async fn a_value_out_of_range_is_refused_before_anything_is_set() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_parameter_set_twice_in_one_request_is_refused_before_anything_is_set() {
+    let mut world = World::new().await;
+    let node = world.add(heater("h"));
+    let twice = "<set xmlns='urn:nfi:iot:ctr:1.0'><nd id='h'/><b n='Relay' v='true'/><b n='Relay' v='false'/></set>";
+    world.ask("set", twice).await;
+    assert!(world.next().await.to_string().contains("<bad-request "));
+    assert!(told(&node).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_value_names_its_parameter_in_both_attributes() {
     let mut world = World::new().await;
     world.add(heater("h"));
