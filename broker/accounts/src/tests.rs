@@ -135,6 +135,20 @@ async fn a_removed_account_leaves_no_roster_to_whoever_gets_its_name() {
 }
 
 #[tokio::test]
+async fn a_new_password_and_a_removal_are_noted_for_a_running_broker_and_failures_are_not() {
+    let engine = Arc::new(Sqlite::in_memory().expect("memory"));
+    let accounts = on(engine.clone()).await;
+    accounts.create(&anna(), password("pencil")).await.expect("created");
+    accounts.set_password(&anna(), password("crayon")).await.expect("changed");
+    accounts.remove(&anna()).await.expect("removed");
+    assert!(accounts.remove(&anna()).await.is_err());
+    assert!(accounts.set_password(&anna(), password("crayon")).await.is_err());
+    let rows = engine.query("SELECT account FROM change_account ORDER BY number", vec![]).await.expect("read");
+    let noted: Vec<_> = rows.iter().map(|row| row.text(0).expect("text")).collect();
+    assert_eq!(noted, ["anna@site.example"; 2]);
+}
+
+#[tokio::test]
 async fn the_broker_asks_through_its_port() {
     let accounts = accounts().await;
     accounts.create(&anna(), password("pencil")).await.expect("created");

@@ -1,5 +1,6 @@
 //! Presence (RFC 6121 §4): broadcast, probes, directed presence. Subscriptions are in `subscription`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use torg_store::StoreError;
@@ -8,9 +9,9 @@ use torg_wire::ns;
 use torg_wire::stanza::{PresenceType, Stanza, StanzaCondition};
 use torg_wire::xml::{Limits, parse_document};
 
-use super::{Letter, RouteError, Router};
+use super::{Letter, RouteError, Router, Taken};
 use crate::roster::state::Request;
-use crate::session::Session;
+use crate::session::{Next, Session};
 
 impl Router {
     pub(super) async fn route_presence(
@@ -94,18 +95,62 @@ impl Router {
         }
     }
 
-    /// What a session that has just become available must know: whom it may see, and who wants to see it (§4.3, §3.1.3).
+    /// What a session that has just become available must know: whom it may see, and who wants to see it (§4.3, §3.1.3). As much as
+    /// there is room for now, the rest as the session takes it.
     async fn introduce(&self, session: &Arc<Session>) -> Result<(), RouteError> {
-        for contact in self.0.rosters.seen_by(&session.account).await? {
-            self.show_sessions_of(&contact, session);
+        let mut presences = VecDeque::new();
+        let mut contacts = self.0.rosters.seen_by(&session.account).await?;
+        contacts.push(session.account.clone());
+        for contact in contacts {
+            let others = self.available(contact.as_str());
+            presences.extend(others.iter().filter(|other| !Arc::ptr_eq(other, session)).map(Arc::downgrade));
         }
-        let account = session.account.clone();
-        self.show_sessions_of(&account, session);
-        for pending in self.0.rosters.pending(&account).await? {
+        session.begin_introduction(presences);
+        if self.show_presences(session) {
+            self.show_requests(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the introduction of a session that has taken something from its queue.
+    pub(crate) fn carry_on_introduction(&self, session: &Arc<Session>) {
+        if !self.show_presences(session) {
+            return;
+        }
+        let (router, session) = (self.clone(), Arc::clone(session));
+        self.spawn(async move {
+            if let Err(error) = router.show_requests(&session).await {
+                tracing::error!(%error, session = %session.jid, "Waiting subscription requests could not be shown.");
+            }
+        });
+    }
+
+    /// Shows whom the session may see while its queue is half free; answers whether it is the turn of the requests.
+    fn show_presences(&self, session: &Arc<Session>) -> bool {
+        while session.queue.is_half_free() {
+            let other = match session.next_introduction() {
+                Some(Next::Presence(other)) => other,
+                Some(Next::Requests) => return true,
+                None => return false,
+            };
+            // What it says now; had it gone meanwhile, the session would have heard of it.
+            let Some(presence) = other.presence() else { continue };
+            if Letter::new(Stanza::clone(&presence).with_to(&session.account)).give(session) == Taken::Full {
+                session.put_back_introduction(&other);
+                return false;
+            }
+        }
+        false
+    }
+
+    /// The requests that wait for an answer. They come after all presences and are fewer than half a queue; one that is too long to
+    /// find room comes at the next login.
+    async fn show_requests(&self, session: &Session) -> Result<(), StoreError> {
+        for pending in self.0.rosters.pending(&session.account).await? {
             let request = pending.request.as_deref().and_then(|text| parse_document(text, &Limits::SERVER).ok());
             let request = request.and_then(|element| Stanza::from_element(element).ok());
             let request = request.unwrap_or_else(|| {
-                Stanza::presence(PresenceType::Subscribe).with_from(&pending.contact).with_to(&account)
+                Stanza::presence(PresenceType::Subscribe).with_from(&pending.contact).with_to(&session.account)
             });
             Letter::new(request).give(session);
         }

@@ -51,6 +51,7 @@ impl Attached {
                 if self.session.queue.is_empty() && self.session.queue.take_overflow() {
                     self.router.drain_offline(&self.session);
                 }
+                self.router.carry_on_introduction(&self.session);
                 return Some(Arc::unwrap_or_clone(parcel.stanza));
             }
             if self.session.queue.ending().is_some() {

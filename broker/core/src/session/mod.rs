@@ -5,7 +5,8 @@ mod attached;
 mod queue;
 mod table;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::OnceCell;
@@ -45,8 +46,26 @@ struct State {
     interested: bool,
     /// Who was sent presence directly and must be told when it ends.
     directed: Vec<Jid>,
+    introduction: Introduction,
     requests: Bucket,
     subscriptions: Minute,
+}
+
+/// What the session has still to be told after it has become available. It is taken as the queue has room for it, so the queue's
+/// bound loses none of it; here each entry is a pointer, and there are no more of them than its contacts have sessions.
+#[derive(Debug, Default)]
+struct Introduction {
+    /// Sessions whose presence it may see. One that has ended meanwhile has nothing to show.
+    presences: VecDeque<Weak<Session>>,
+    /// After them come the subscription requests that wait for an answer.
+    requests: bool,
+}
+
+/// The next part of an introduction.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Presence(Arc<Session>),
+    Requests,
 }
 
 impl Session {
@@ -66,6 +85,7 @@ impl Session {
                 priority: 0,
                 interested: false,
                 directed: Vec::new(),
+                introduction: Introduction::default(),
                 requests: Bucket::new(rate, now),
                 subscriptions: Bucket::per_minute(SUBSCRIPTIONS_PER_MINUTE, now),
             }),
@@ -93,7 +113,32 @@ impl Session {
         let before = state.presence.as_ref().map(|_| state.priority);
         state.priority = priority;
         state.presence = presence;
+        if state.presence.is_none() {
+            state.introduction = Introduction::default();
+        }
         before
+    }
+
+    /// Notes whose presence the session is to see, with the requests that wait for it afterwards.
+    pub(crate) fn begin_introduction(&self, presences: VecDeque<Weak<Session>>) {
+        self.lock().introduction = Introduction { presences, requests: true };
+    }
+
+    /// Takes the next part of the introduction.
+    pub(crate) fn next_introduction(&self) -> Option<Next> {
+        let introduction = &mut self.lock().introduction;
+        while let Some(other) = introduction.presences.pop_front() {
+            if let Some(other) = other.upgrade() {
+                return Some(Next::Presence(other));
+            }
+        }
+        introduction.presences = VecDeque::new(); // an idle session keeps no memory for it
+        std::mem::take(&mut introduction.requests).then_some(Next::Requests)
+    }
+
+    /// Gives back a presence that found no room.
+    pub(crate) fn put_back_introduction(&self, other: &Arc<Session>) {
+        self.lock().introduction.presences.push_front(Arc::downgrade(other));
     }
 
     pub(crate) fn is_interested(&self) -> bool {

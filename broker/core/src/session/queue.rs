@@ -146,6 +146,12 @@ impl Queue {
         }
     }
 
+    /// Whether at most half of it is taken: what can wait leaves the rest to what cannot.
+    pub(crate) fn is_half_free(&self) -> bool {
+        let inner = self.lock();
+        inner.parcels.len() <= QUEUE_STANZAS / 2 && inner.bytes <= QUEUE_BYTES / 2
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().parcels.is_empty()
     }

@@ -1,5 +1,6 @@
 //! What a logged-in account may ask of the broker: at the limit it works, above it does not.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use torg_core::limits::{
     DIRECTED_MAX, Limits, QUEUE_STANZAS, REQUESTS_PER_SECOND, Rate, SESSIONS_PER_ACCOUNT, STUCK,
     SUBSCRIPTIONS_PER_MINUTE,
 };
-use torg_store::Sqlite;
+use torg_store::{Batch, Sqlite, Value};
 use torg_wire::jid::Jid;
 use torg_wire::ns;
-use torg_wire::stanza::{MessageType, PresenceType, Stanza, StanzaCondition};
+use torg_wire::stanza::{MessageType, PresenceType, Stanza, StanzaCondition, StanzaKind};
 use torg_wire::xml::Element;
 
 use crate::client::Client;
@@ -224,5 +225,49 @@ async fn a_message_that_finds_the_queue_full_comes_when_there_is_room() {
     assert!(admin.pending().await.is_empty(), "none is refused");
     for n in 0..QUEUE_STANZAS + 3 {
         assert_eq!(gateway.recv().await.unwrap().id(), Some(n.to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_login_sees_every_contact_on_line_and_then_who_asks_however_many_there_are() {
+    const CONTACTS: usize = 300;
+    const STRANGERS: usize = 100;
+    const ITEM: &str = "INSERT INTO roster_item (owner, contact, groups, state, approved, listed, changed)
+        VALUES (?1, ?2, '', ?3, 0, 1, 1)";
+    const PENDING_IN: i64 = 2;
+    const FROM: i64 = 6;
+    let world = World::new().await;
+    let anna = || Value::from("anna@site.example");
+    let shown = |n| [Value::from(format!("c{n}@site.example")), anna(), Value::from(FROM)];
+    let asking = |n| [anna(), Value::from(format!("s{n}@site.example")), Value::from(PENDING_IN)];
+    let batch = (0..CONTACTS).fold(Batch::new(), |batch, n| batch.run(ITEM, shown(n)));
+    let batch = (0..STRANGERS).fold(batch, |batch, n| batch.run(ITEM, asking(n)));
+    world.store.write(batch).await.unwrap();
+    let mut contacts = Vec::new();
+    for n in 0..CONTACTS {
+        let jid = torg_wire::jid::FullJid::parse(&format!("c{n}@site.example/r")).unwrap();
+        let contact = world.broker.attach(jid, "test").await;
+        contact.send(Stanza::presence(PresenceType::Available)).await;
+        contacts.push(contact);
+    }
+
+    let mut client = world.client("anna@site.example/phone").await;
+    client.say(&Stanza::presence(PresenceType::Available)).await;
+    let mut attached =
+        world.broker.attach(torg_wire::jid::FullJid::parse("anna@site.example/part").unwrap(), "test").await;
+    attached.send(Stanza::presence(PresenceType::Available)).await;
+    for wire in [true, false] {
+        let mut seen = HashSet::new();
+        let mut asked = 0;
+        while asked < STRANGERS {
+            let stanza = if wire { client.recv().await } else { attached.recv().await.unwrap() };
+            match stanza.kind() {
+                StanzaKind::Presence(PresenceType::Available) => drop(seen.insert(stanza.from().unwrap().to_string())),
+                StanzaKind::Presence(PresenceType::Subscribe) => asked += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        seen.retain(|from| from.starts_with('c'));
+        assert_eq!(seen.len(), CONTACTS, "before the last request");
     }
 }
