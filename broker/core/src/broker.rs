@@ -17,6 +17,7 @@ use torg_wire::stream::ServerSettings;
 use torg_wire::stream_error::{StreamCondition, StreamError};
 use torg_wire::xml::{Element, Limits as XmlLimits};
 
+use crate::allowance::Allowances;
 use crate::c2s::{self, Begin, Gate, Listener, Shell};
 use crate::changes::{self, Changes};
 use crate::credentials::Credentials;
@@ -122,6 +123,7 @@ impl Builder {
             rosters: Rosters::new(Arc::clone(&self.store)),
             offline: Offline::new(Arc::clone(&self.store)),
             changes,
+            allowances: Allowances::default(),
             credentials: self.credentials,
             clock: self.clock,
             limits: self.limits,

@@ -1,5 +1,6 @@
 //! The broker: router, sessions, client connections, roster, presence, offline messages.
 
+mod allowance;
 mod broker;
 mod bucket;
 mod c2s;

@@ -18,9 +18,9 @@ pub const QUEUE_BYTES: usize = 1024 * 1024;
 pub const STUCK: Duration = Duration::from_secs(30);
 /// Addresses one session may send its presence to directly; each is told when the session ends (RFC 6121 §4.6.3).
 pub const DIRECTED_MAX: usize = 256;
-/// Subscription requests of one session per minute.
+/// Subscription requests of one account per minute, all its sessions together.
 pub const SUBSCRIPTIONS_PER_MINUTE: u32 = 20;
-/// Requests of one session to the broker itself (disco, roster, ...) per second.
+/// Requests of one account to the broker itself (disco, roster, ...) per second, all its sessions together.
 pub const REQUESTS_PER_SECOND: u32 = 20;
 /// Stanzas waiting in one lane of a service.
 pub const LANE_STANZAS: usize = 64;
@@ -29,7 +29,7 @@ pub const LANES: usize = 16;
 /// Time for sessions to take what is waiting for them when the broker stops.
 pub const DRAIN_TIME: Duration = Duration::from_secs(20);
 
-/// Bytes an account may send.
+/// Bytes an account may send, all its sessions together. A reconnect does not renew it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Bytes per second in the long run.

@@ -1,4 +1,5 @@
-//! Sessions of accounts that were removed or switched off, perhaps by another process, end within a minute.
+//! Once a minute: sessions of accounts that were removed or switched off, perhaps by another process, end; allowances of accounts without
+//! sessions are forgotten.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) async fn run(router: Router) {
             () = tokio::time::sleep(EVERY) => {}
             () = stop.cancelled() => return,
         }
+        router.shared().allowances.sweep();
         sweep(&router).await;
     }
 }

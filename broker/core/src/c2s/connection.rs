@@ -21,7 +21,6 @@ use torg_wire::stream_error::{StreamCondition, StreamError};
 use super::Shell;
 use super::bound::Bound;
 use super::gate::Place;
-use crate::bucket::Bucket;
 use crate::identity::Proof;
 use crate::limits::STUCK;
 use crate::session::{BindError, Ending, Session, now};
@@ -45,7 +44,6 @@ pub(super) struct Connection {
     /// Its place among those who have not logged in, until it has.
     place: Option<Place>,
     bound: Option<Bound>,
-    rate: Option<Bucket>,
     /// The newest change to any account when the credentials of this login were read.
     since: i64,
     /// Reading goes on at this time: the account has sent more than its rate.
@@ -55,16 +53,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(shell: Arc<Shell>, machine: ServerStream, place: Place) -> Self {
-        Connection {
-            shell,
-            machine,
-            place: Some(place),
-            bound: None,
-            rate: None,
-            since: 0,
-            throttled: None,
-            out: Vec::new(),
-        }
+        Connection { shell, machine, place: Some(place), bound: None, since: 0, throttled: None, out: Vec::new() }
     }
 
     /// Runs the stream over `io` until it ends or turns to TLS. An error is that of the connection.
@@ -160,12 +149,10 @@ impl Connection {
 
     async fn bind(&mut self, account: &BareJid, mechanism: Mechanism, resource: &ResourcePart) {
         let jid = account.with_resource(resource);
-        let session = Arc::new(Session::new(jid.clone(), Proof::Client(mechanism.name()), true, self.since));
+        let allowance = self.shell.router.allowance(account);
+        let session = Arc::new(Session::new(jid.clone(), Proof::Client(mechanism.name()), true, self.since, allowance));
         match self.shell.router.bind(&session).await {
             Ok(()) => {
-                let limits = &self.shell.router.shared().limits;
-                let rate = if self.shell.router.is_admin(account) { limits.rate_of_admins } else { limits.rate };
-                self.rate = Some(Bucket::new(rate, now()));
                 self.bound = Some(Bound::new(self.shell.router.clone(), session));
                 self.place = None;
                 tracing::debug!(session = %jid, mechanism = mechanism.name(), "Session bound.");
@@ -221,11 +208,11 @@ impl Connection {
         self.machine.wake(now);
     }
 
-    /// Bytes of a logged-in client count against its rate. Beyond it we read later, and TCP makes the client wait.
+    /// Bytes of a logged-in client count against the rate of its account. Beyond it we read later, and TCP makes the client wait.
     fn count(&mut self, bytes: usize) {
-        let Some(rate) = &mut self.rate else { return };
+        let Some(bound) = &self.bound else { return };
         let now = now();
-        let wait = rate.take(bytes, now);
+        let wait = bound.session.allowance.take_bytes(bytes, now);
         if wait > Duration::ZERO {
             self.throttled = now.checked_add(wait);
         }

@@ -27,6 +27,7 @@ use torg_wire::xml::Element;
 
 pub(crate) use letter::{Letter, Taken};
 
+use crate::allowance::{Allowance, Allowances};
 use crate::changes::Changes;
 use crate::credentials::{Credentials, CredentialsUnavailable};
 use crate::identity::{Envelope, Proof};
@@ -36,7 +37,7 @@ use crate::offline::Offline;
 use crate::roster::Rosters;
 use crate::service;
 use crate::services::Services;
-use crate::session::{Attached, BindError, Ending, Session, Table};
+use crate::session::{self, Attached, BindError, Ending, Session, Table};
 
 /// Delivers stanzas between sessions and services. Cheap to clone; all clones are the same router.
 #[derive(Clone)]
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) rosters: Rosters,
     pub(crate) offline: Offline,
     pub(crate) changes: Changes,
+    pub(crate) allowances: Allowances,
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -103,12 +105,20 @@ impl Router {
     /// be known to the accounts service; from now on it exists. An older session of the same resource ends with a conflict.
     pub async fn attach(&self, jid: FullJid, part: &'static str) -> Attached {
         self.0.internal.write().unwrap_or_else(PoisonError::into_inner).insert(jid.to_bare());
-        let session = Arc::new(Session::new(jid, Proof::Internal(part), false, 0));
+        let allowance = self.allowance(&jid.to_bare());
+        let session = Arc::new(Session::new(jid, Proof::Internal(part), false, 0, allowance));
         // Internal accounts are few and ours: no limit of sessions.
         if let Ok(Some(older)) = self.0.sessions.bind(&session, usize::MAX) {
             self.end_older(&older).await;
         }
         Attached::new(self.clone(), session)
+    }
+
+    /// What the account may send and ask, all its sessions together.
+    pub(crate) fn allowance(&self, account: &BareJid) -> Arc<Allowance> {
+        let limits = &self.0.limits;
+        let rate = if self.is_admin(account) { limits.rate_of_admins } else { limits.rate };
+        self.0.allowances.of(account, rate, session::now())
     }
 
     /// Binds a session of a client.

@@ -17,9 +17,9 @@ pub use attached::{Attached, AttachedSender};
 pub(crate) use queue::{Ending, Parcel, Queue, Rejected};
 pub(crate) use table::{BindError, Table};
 
-use crate::bucket::{Bucket, Minute};
+use crate::allowance::Allowance;
 use crate::identity::{Identity, Proof};
-use crate::limits::{DIRECTED_MAX, REQUESTS_PER_SECOND, Rate, SUBSCRIPTIONS_PER_MINUTE};
+use crate::limits::DIRECTED_MAX;
 
 /// One bound session.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) on_the_wire: bool,
     /// The newest change to any account when its credentials were read; later ones may make it invalid.
     pub(crate) since: i64,
+    /// Shared with the other sessions of the account.
+    pub(crate) allowance: Arc<Allowance>,
     /// Set once its end has been announced.
     pub(crate) ended: OnceCell<()>,
     state: Mutex<State>,
@@ -47,8 +49,6 @@ struct State {
     /// Who was sent presence directly and must be told when it ends.
     directed: Vec<Jid>,
     introduction: Introduction,
-    requests: Bucket,
-    subscriptions: Minute,
 }
 
 /// What the session has still to be told after it has become available. It is taken as the queue has room for it, so the queue's
@@ -69,9 +69,7 @@ pub(crate) enum Next {
 }
 
 impl Session {
-    pub(crate) fn new(jid: FullJid, proof: Proof, on_the_wire: bool, since: i64) -> Self {
-        let now = now();
-        let rate = Rate { per_second: REQUESTS_PER_SECOND, burst: 2 * REQUESTS_PER_SECOND };
+    pub(crate) fn new(jid: FullJid, proof: Proof, on_the_wire: bool, since: i64, allowance: Arc<Allowance>) -> Self {
         Session {
             account: jid.to_bare(),
             jid,
@@ -79,6 +77,7 @@ impl Session {
             queue: Queue::default(),
             on_the_wire,
             since,
+            allowance,
             ended: OnceCell::new(),
             state: Mutex::new(State {
                 presence: None,
@@ -86,8 +85,6 @@ impl Session {
                 interested: false,
                 directed: Vec::new(),
                 introduction: Introduction::default(),
-                requests: Bucket::new(rate, now),
-                subscriptions: Bucket::per_minute(SUBSCRIPTIONS_PER_MINUTE, now),
             }),
         }
     }
@@ -172,12 +169,12 @@ impl Session {
 
     /// Whether one more request to the broker itself is within the rate.
     pub(crate) fn may_request(&self) -> bool {
-        self.lock().requests.try_one(now())
+        self.allowance.may_request(now())
     }
 
     /// Whether one more subscription request is within the rate.
     pub(crate) fn may_subscribe(&self) -> bool {
-        self.lock().subscriptions.try_one(now())
+        self.allowance.may_subscribe(now())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -51,6 +51,28 @@ async fn subscription_requests_are_limited_by_the_minute() {
 }
 
 #[tokio::test]
+async fn a_second_session_or_a_new_one_finds_the_allowance_of_its_account_used_up() {
+    let world = World::new().await;
+    let mut phone = world.client("anna@site.example/phone").await;
+    let mut desk = world.client("anna@site.example/desk").await;
+    let request = |n: u32| Stanza::presence(PresenceType::Subscribe).with_to(jid(&format!("c{n}@site.example")));
+    for n in 0..SUBSCRIPTIONS_PER_MINUTE / 2 {
+        phone.say(&request(n)).await;
+        desk.say(&request(n)).await;
+    }
+    assert!(phone.pending().await.is_empty());
+    assert!(desk.pending().await.is_empty());
+    phone.close().await;
+    desk.close().await;
+    let mut again = world.client("anna@site.example/phone").await;
+    again.send(&request(98)).await;
+    assert_eq!(again.pending().await[0].error().unwrap().condition(), StanzaCondition::ResourceConstraint);
+    let mut bob = world.client("bob@site.example/phone").await;
+    bob.send(&request(99)).await;
+    assert!(bob.pending().await.is_empty(), "another account has its own");
+}
+
+#[tokio::test]
 async fn requests_to_the_broker_are_limited_by_the_second() {
     let world = World::new().await;
     let mut anna = world.client("anna@site.example/phone").await;

@@ -1,0 +1,152 @@
+//! What each account may still send and ask: one allowance for all its sessions, which a new session finds as the last one left it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use torg_wire::jid::BareJid;
+
+use crate::bucket::{Bucket, Minute};
+use crate::limits::{REQUESTS_PER_SECOND, Rate, SUBSCRIPTIONS_PER_MINUTE};
+
+/// Allowances kept, with those of accounts whose last session has just ended; more than accounts of any site. Beyond that those
+/// without a session are forgotten at once.
+const KEPT_MAX: usize = 10_000;
+
+/// What is left to one account.
+#[derive(Debug)]
+pub(crate) struct Allowance(Mutex<Left>);
+
+#[derive(Debug)]
+struct Left {
+    bytes: Bucket,
+    requests: Bucket,
+    subscriptions: Minute,
+}
+
+impl Allowance {
+    fn new(rate: Rate, now: Instant) -> Self {
+        let requests = Rate { per_second: REQUESTS_PER_SECOND, burst: 2 * REQUESTS_PER_SECOND };
+        Allowance(Mutex::new(Left {
+            bytes: Bucket::new(rate, now),
+            requests: Bucket::new(requests, now),
+            subscriptions: Bucket::per_minute(SUBSCRIPTIONS_PER_MINUTE, now),
+        }))
+    }
+
+    /// Counts bytes that were read; answers how long to wait before reading more.
+    pub(crate) fn take_bytes(&self, count: usize, now: Instant) -> Duration {
+        self.lock().bytes.take(count, now)
+    }
+
+    /// Whether one more request to the broker itself is within the rate.
+    pub(crate) fn may_request(&self, now: Instant) -> bool {
+        self.lock().requests.try_one(now)
+    }
+
+    /// Whether one more subscription request is within the rate.
+    pub(crate) fn may_subscribe(&self, now: Instant) -> bool {
+        self.lock().subscriptions.try_one(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Left> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The allowances of all accounts that have a session, or had one a moment ago.
+#[derive(Debug, Default)]
+pub(crate) struct Allowances(Mutex<HashMap<BareJid, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    allowance: Arc<Allowance>,
+    /// Found without a session by the last sweep.
+    idle: bool,
+}
+
+impl Kept {
+    fn in_use(&self) -> bool {
+        Arc::strong_count(&self.allowance) > 1
+    }
+}
+
+impl Allowances {
+    /// The allowance of an account, with `rate` if it is new.
+    pub(crate) fn of(&self, account: &BareJid, rate: Rate, now: Instant) -> Arc<Allowance> {
+        let mut table = self.lock();
+        if let Some(kept) = table.get_mut(account) {
+            kept.idle = false;
+            return Arc::clone(&kept.allowance);
+        }
+        if table.len() >= KEPT_MAX {
+            table.retain(|_, kept| kept.in_use());
+        }
+        let allowance = Arc::new(Allowance::new(rate, now));
+        table.insert(account.clone(), Kept { allowance: Arc::clone(&allowance), idle: false });
+        allowance
+    }
+
+    /// Forgets the accounts that have had no session since the last call. A minute between calls keeps each for at least a minute
+    /// after its last session: by then the counts of a minute have started anew.
+    pub(crate) fn sweep(&self) {
+        self.lock().retain(|_, kept| {
+            let forget = kept.idle && !kept.in_use();
+            kept.idle = !kept.in_use();
+            !forget
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<BareJid, Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 1_000, burst: 1_000 };
+
+    fn jid(text: &str) -> BareJid {
+        BareJid::parse(text).unwrap()
+    }
+
+    #[test]
+    fn all_sessions_of_an_account_share_one_allowance_and_no_other_account_does() {
+        let (all, now) = (Allowances::default(), Instant::now());
+        let [one, other] = [(); 2].map(|()| all.of(&jid("anna@x"), RATE, now));
+        assert_eq!(one.take_bytes(1_000, now), Duration::ZERO);
+        assert!(other.take_bytes(1, now) > Duration::ZERO);
+        assert_eq!(all.of(&jid("bob@x"), RATE, now).take_bytes(1_000, now), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_allowance_outlives_its_last_session_by_a_whole_sweep() {
+        let (all, now) = (Allowances::default(), Instant::now());
+        let take = || all.of(&jid("anna@x"), RATE, now).take_bytes(1_000, now) > Duration::ZERO;
+        assert!(!take());
+        all.sweep();
+        assert!(take(), "one sweep only notes that it is idle");
+        all.sweep();
+        all.sweep();
+        assert!(!take(), "forgotten");
+        let held = all.of(&jid("anna@x"), RATE, now);
+        all.sweep();
+        all.sweep();
+        drop(held);
+        assert!(take(), "not while it has a session");
+    }
+
+    #[test]
+    fn the_table_is_bounded_by_what_is_in_use() {
+        let (all, now) = (Allowances::default(), Instant::now());
+        let held = all.of(&jid("anna@x"), RATE, now);
+        held.take_bytes(1_000, now);
+        for n in 0..=KEPT_MAX {
+            all.of(&jid(&format!("c{n}@x")), RATE, now);
+        }
+        assert!(all.lock().len() <= KEPT_MAX);
+        assert!(all.of(&jid("anna@x"), RATE, now).take_bytes(1, now) > Duration::ZERO);
+    }
+}
