@@ -7,6 +7,7 @@
 //! - a carriage return alone in an attribute value: rxml refuses or loses it, so it gets the input with line ends already
 //!   made line feeds, as XML 1.0 §2.11 says a parser does first;
 //! - white space before a document without XML declaration: allowed (XML 1.0 §2.8, prolog), refused by rxml, so it is not shown;
+//! - the default namespace declared twice in one tag: an attribute given twice (XML 1.0 §3.1), which rxml lets through;
 //! - `standalone` in the XML declaration: rxml wants `encoding` before it and `yes` in it, the standard does not;
 //! - bytes after the end of the stream: ours ignores them, rxml reports them;
 //! - an unfinished token at the end of input: ours may already refuse what rxml still waits for, if nothing could save it;
@@ -205,6 +206,7 @@ fn compare_document(input: &[u8]) {
             assert_eq!(Some(Tree::from(&element)), theirs.root);
             check_round_trip(&element);
         }
+        Err(_) if declares_default_twice(input) => {}
         Err(error) => assert!(!they_accept, "ours says {error}, rxml accepts {:?}", theirs.root),
     }
 }
@@ -260,7 +262,7 @@ fn compare_stream(input: &[u8]) {
         Some(StreamCondition::BadFormat | StreamCondition::InvalidNamespace) => {
             assert!(theirs.children.starts_with(&ours));
         }
-        Some(_) if mentions_standalone(input) => {}
+        Some(_) if mentions_standalone(input) || declares_default_twice(input) => {}
         Some(condition) => {
             assert_ne!(theirs.end, End::Closed, "ours says {condition}, rxml accepts");
             assert_eq!(ours, theirs.children);
@@ -298,4 +300,13 @@ fn only_white_space(seen: &Seen) -> bool {
 
 fn mentions_standalone(input: &[u8]) -> bool {
     input.starts_with(b"<?xml") && input.windows(10).any(|w| w == b"standalone")
+}
+
+/// Whether one tag seems to declare the default namespace twice. A value that looks like a declaration counts too; that only
+/// leaves an input unjudged which ours has refused.
+fn declares_default_twice(input: &[u8]) -> bool {
+    let declaration = |after: &str| after.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('=');
+    String::from_utf8_lossy(input)
+        .split('<')
+        .any(|tag| tag.split("xmlns").skip(1).filter(|a| declaration(a)).count() > 1)
 }

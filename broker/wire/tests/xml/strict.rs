@@ -285,3 +285,9 @@ fn a_stanza_smuggled_in_text_stays_text() {
     let written = element.to_string();
     assert_eq!(written.matches("<iq").count(), 0, "{written}");
 }
+
+#[test]
+fn a_namespace_is_declared_once_in_a_tag() {
+    assert_eq!(refused("<message xmlns='jabber:client' xmlns='jabber:client'/>"), NotWellFormed);
+    assert_eq!(refused("<message xmlns:p='a' xmlns:p='a'/>"), NotWellFormed);
+}
