@@ -1,6 +1,8 @@
 //! A new configuration while everything runs.
 
 use torg::app::bridges::Applied;
+use torg_wire::stanza::StanzaCondition;
+use torg_wire::xml::Element;
 
 use crate::world::{Line, Place, WITHIN, bridge, meet, names, read};
 
@@ -103,6 +105,26 @@ async fn a_friend_taken_off_the_list_is_refused_without_a_restart() {
     let refused = async { while gateway.sources().await.is_ok() {} };
     tokio::time::timeout(WITHIN, refused).await.unwrap();
     connection.leave().await;
+    assert!(appliance.stop().await);
+}
+
+#[tokio::test]
+async fn a_new_account_with_the_name_of_a_removed_friend_is_refused_without_a_restart() {
+    let place = Place::new("", &["bob"]);
+    place.account("bob").await;
+    let appliance = place.start().await.unwrap();
+    let (old, gateway) = place.meet(&appliance, "bob").await;
+    gateway.sources().await.unwrap();
+    let to = gateway.address().as_jid().clone();
+    place.remove("bob").await;
+    place.account("bob").await;
+    tokio::time::timeout(WITHIN, old.session.closed()).await.unwrap();
+    let new = place.log_in(&appliance, "bob", "bob", false).await.unwrap();
+    let node = Element::new("urn:nfi:iot:sd:1.0", "nd").with_attr("id", "none");
+    let request = Element::new("urn:nfi:iot:sd:1.0", "req").with_attr("id", "1").with_child(node);
+    let refused = new.session.get(Some(&to), request, WITHIN).await.unwrap_err();
+    assert_eq!(refused.condition(), Some(StanzaCondition::Forbidden), "{refused}");
+    new.leave().await;
     assert!(appliance.stop().await);
 }
 

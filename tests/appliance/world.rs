@@ -112,6 +112,12 @@ impl Place {
         accounts.create(&jid, Secret::new(name.to_owned())).await.unwrap();
     }
 
+    /// Removes an account, as the command line does beside a running appliance.
+    pub(crate) async fn remove(&self, name: &str) {
+        let (_store, accounts) = app::open_accounts(&self.load().unwrap().settings).await.unwrap();
+        accounts.remove(&accounts.parse(name).unwrap()).await.unwrap();
+    }
+
     pub(crate) async fn start(&self) -> Result<Appliance, StartError> {
         Appliance::start(self.load().unwrap(), SelfNames::DomainOnly).await
     }
