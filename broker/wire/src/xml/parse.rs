@@ -255,11 +255,11 @@ fn push_attribute(element: &mut Element, namespace: Namespace, local: &str, raw:
     Ok(())
 }
 
-/// The prefix a `xmlns` attribute declares; the empty one is the default namespace.
+/// The prefix a `xmlns` attribute declares; the empty one is the default namespace. `xmlns:` declares nothing and is no name.
 fn declared_prefix(name: &str) -> Option<&str> {
     match name.strip_prefix("xmlns")? {
         "" => Some(""),
-        rest => rest.strip_prefix(':'),
+        rest => rest.strip_prefix(':').filter(|prefix| !prefix.is_empty()),
     }
 }
 

@@ -291,3 +291,9 @@ fn a_namespace_is_declared_once_in_a_tag() {
     assert_eq!(refused("<message xmlns='jabber:client' xmlns='jabber:client'/>"), NotWellFormed);
     assert_eq!(refused("<message xmlns:p='a' xmlns:p='a'/>"), NotWellFormed);
 }
+
+#[test]
+fn a_declaration_of_an_empty_prefix_is_none_of_the_default_namespace() {
+    assert_eq!(refused("<message xmlns:='jabber:client'/>"), NotWellFormed);
+    assert_eq!(refused("<message xmlns:\t='jabber:client'/>"), NotWellFormed);
+}
