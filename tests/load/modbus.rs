@@ -1,5 +1,8 @@
 //! Requests of 125 registers per second on one Modbus TCP connection: Torg's line, bare tokio-modbus and libmodbus, each
 //! against the same libmodbus server, in turns, so that a noisy moment of the machine hits all of them.
+//!
+//! Torg and tokio-modbus are asked by a task of the runtime, as the appliance asks its lines. Torg is asked from a thread
+//! outside of it too: there each request crosses threads twice, which costs more than the request.
 
 use std::{
     process::Command,
@@ -8,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use tokio::runtime::Runtime;
 use tokio_modbus::client::{Reader, tcp};
 use tokio_util::sync::CancellationToken;
 use torg_modbus::port::{Ask, Frames, Lane, Line, LineSettings, Reply, Request, Table, TcpConnect, Timing};
@@ -26,24 +30,31 @@ const TURNS: usize = 5;
 /// Requests per second.
 pub(crate) struct Rates {
     pub(crate) torg: f64,
+    pub(crate) torg_from_outside: f64,
     pub(crate) tokio_modbus: f64,
     pub(crate) libmodbus: f64,
 }
 
 /// Measures them.
-pub(crate) async fn rates() -> Result<Rates> {
+pub(crate) fn rates(runtime: &Runtime) -> Result<Rates> {
     let server = Child::start("libmodbus server", Command::new(peer("bin/libmodbus")).arg("server"));
     let port = server.line("READY", |line| line.starts_with("READY ")).trim_start_matches("READY ").to_owned();
-    let (mut torg, mut bare, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut torg, mut outside, mut bare, mut foreign) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        torg.push(by_torg(&port).await?);
-        bare.push(by_tokio_modbus(&port).await?);
+        torg.push(runtime.block_on(runtime.spawn(by_torg(port.clone())))??);
+        bare.push(runtime.block_on(runtime.spawn(by_tokio_modbus(port.clone())))??);
+        outside.push(runtime.block_on(by_torg(port.clone()))?);
         foreign.push(by_libmodbus(&port)?);
     }
-    Ok(Rates { torg: median(torg), tokio_modbus: median(bare), libmodbus: median(foreign) })
+    Ok(Rates {
+        torg: median(torg),
+        torg_from_outside: median(outside),
+        tokio_modbus: median(bare),
+        libmodbus: median(foreign),
+    })
 }
 
-async fn by_torg(port: &str) -> Result<f64> {
+async fn by_torg(port: String) -> Result<f64> {
     let settings = LineSettings {
         name: "load".into(),
         frames: Frames::Tcp,
@@ -69,7 +80,7 @@ async fn by_torg(port: &str) -> Result<f64> {
     Ok(rate.per_second())
 }
 
-async fn by_tokio_modbus(port: &str) -> Result<f64> {
+async fn by_tokio_modbus(port: String) -> Result<f64> {
     let mut context = tcp::connect(format!("127.0.0.1:{port}").parse()?).await?;
     let mut rate = Turn::begin();
     while let Some(address) = rate.next_address() {
