@@ -12,6 +12,7 @@ mod mesh;
 mod offline;
 mod roster;
 mod router;
+pub mod s2s;
 mod service;
 mod services;
 mod session;

@@ -18,6 +18,7 @@ mod certificate;
 mod client;
 mod error;
 mod files;
+mod peer;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -27,4 +28,5 @@ pub use binding::{client_bindings, server_bindings, server_end_point};
 pub use certificate::{CertificateFiles, Loaded};
 pub use client::{ClientTls, Trust};
 pub use error::TlsError;
+pub use peer::ALPN_XMPP_SERVER;
 pub use server::{ALPN_XMPP_CLIENT, Served, ServerTls};

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig};
 use torg_thing::Timestamp;
 use torg_wire::sasl::ChannelBindings;
 
+use super::peer::PeerConfigs;
 use super::{Loaded, TlsError, binding};
 
 /// ALPN name of client streams over direct TLS (XEP-0368 §4).
@@ -28,6 +29,7 @@ pub struct ServerTls {
 #[derive(Debug)]
 pub struct Served {
     config: Arc<ServerConfig>,
+    peers: PeerConfigs,
     end_point: Option<Vec<u8>>,
     until: Timestamp,
 }
@@ -71,12 +73,23 @@ impl Served {
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::internal)?;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         let end_point = certificate.certified.end_entity_cert().ok().and_then(binding::server_end_point);
-        Ok(Served { config: Arc::new(config), end_point, until: certificate.until })
+        let peers = PeerConfigs::new(&certificate.certified)?;
+        Ok(Served { config: Arc::new(config), peers, end_point, until: certificate.until })
     }
 
     /// For `tokio_rustls::TlsAcceptor` or a bare `ServerConnection`.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// For connections from other servers. It asks for a certificate and takes any: what one proves is judged afterwards.
+    pub fn peer_accepting(&self) -> Arc<ServerConfig> {
+        self.peers.accepting.clone()
+    }
+
+    /// For connections to other servers, after STARTTLS or direct (XEP-0368). Takes any certificate, as [`Served::peer_accepting`] does.
+    pub fn peer_connecting(&self, direct_tls: bool) -> Arc<ClientConfig> {
+        if direct_tls { self.peers.connecting_direct.clone() } else { self.peers.connecting.clone() }
     }
 
     /// End of the certificate's validity.
