@@ -23,7 +23,8 @@ pub(super) fn run(command: &args::Account, terminal: &mut Terminal<'_>) -> Resul
     }
 }
 
-async fn add(arguments: &args::AccountPassword, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+async fn add(arguments: &args::AccountAdd, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let args::AccountAdd { class, account: arguments } = arguments;
     let opened = Opened::new(&arguments.config, terminal).await?;
     let jid = opened.accounts.parse_new(&arguments.jid).map_err(failure)?;
     // Whoever could log in as the concentrator could speak for every device behind it.
@@ -31,7 +32,8 @@ async fn add(arguments: &args::AccountPassword, terminal: &mut Terminal<'_>) -> 
         return Err(Failure::failed(format!("{jid} is the appliance's own concentrator; it needs no account.")));
     }
     let password = password::new(terminal, arguments.password_stdin, jid.as_str())?;
-    opened.accounts.create(&jid, Secret::new(password.reveal().to_owned())).await.map_err(failure)?;
+    let password = Secret::new(password.reveal().to_owned());
+    opened.accounts.create_as(&jid, password, *class).await.map_err(failure)?;
     terminal.line(&format!("{jid} was created."))?;
     Ok(())
 }
@@ -65,6 +67,7 @@ struct Listed {
 #[derive(Serialize)]
 struct ListedAccount {
     jid: String,
+    class: &'static str,
     created: String,
     disabled: bool,
     admin: bool,
@@ -75,6 +78,7 @@ async fn list(arguments: &args::AccountList, terminal: &mut Terminal<'_>) -> Res
     let accounts = opened.accounts.list().await.map_err(failure)?;
     let listed = accounts.into_iter().map(|account| ListedAccount {
         created: account.created.to_string(),
+        class: account.class.name(),
         disabled: account.disabled,
         admin: opened.settings.broker.admins.contains(&account.jid),
         jid: account.jid.to_string(),
@@ -84,11 +88,11 @@ async fn list(arguments: &args::AccountList, terminal: &mut Terminal<'_>) -> Res
         terminal.json(&listed)?;
         return Ok(());
     }
-    let mut table = Table::new(&["account", "created", "remarks"]);
+    let mut table = Table::new(&["account", "class", "created", "remarks"]);
     for account in &listed.accounts {
         let remarks = [(account.admin, "administrator"), (account.disabled, "disabled")];
         let remarks: Vec<&str> = remarks.iter().filter(|(is, _)| *is).map(|(_, remark)| *remark).collect();
-        table.row([account.jid.as_str(), &account.created, &remarks.join(", ")]);
+        table.row([account.jid.as_str(), account.class, &account.created, &remarks.join(", ")]);
     }
     if table.is_empty() {
         terminal.note("There is no account yet: torg account add NAME")?;

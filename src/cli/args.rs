@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use torg_wire::sasl::AccountClass;
 
 /// Brings field buses into XMPP: every device a node that its owner shares with whom they choose.
 #[derive(Debug, Parser)]
@@ -115,9 +116,10 @@ pub enum Account {
     #[command(
         after_help = "The password is asked for without echo, or read from the first line of standard input.\n\n\
         Example:\n  torg account add anna@site.example\n  \
-        pass show anna | torg account add anna@site.example --password-stdin"
+        pass show anna | torg account add anna@site.example --password-stdin\n  \
+        torg account add meter-7@site.example --class thing"
     )]
-    Add(AccountPassword),
+    Add(AccountAdd),
     /// List the accounts
     #[command(after_help = "Example:\n  torg account list --json")]
     List(AccountList),
@@ -127,6 +129,21 @@ pub enum Account {
     /// Set a new password
     #[command(after_help = "Example:\n  torg account passwd anna@site.example")]
     Passwd(AccountPassword),
+}
+
+/// `torg account add`.
+#[derive(Args, Debug)]
+pub struct AccountAdd {
+    /// What stands behind it: person or thing. A thing's full address always has a part that cannot be guessed
+    #[arg(long, value_name = "CLASS", default_value = "person", value_parser = class)]
+    pub class: AccountClass,
+    /// Which account, and its password.
+    #[command(flatten)]
+    pub account: AccountPassword,
+}
+
+fn class(text: &str) -> Result<AccountClass, String> {
+    AccountClass::parse(text).ok_or_else(|| "it is person or thing".to_owned())
 }
 
 /// An account and where its password comes from.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use torg_core::{Credentials, CredentialsUnavailable};
 use torg_wire::jid::BareJid;
-use torg_wire::sasl::{self, ScramHash};
+use torg_wire::sasl::{self, AccountClass, ScramHash};
 
 use crate::Accounts;
 
@@ -11,6 +11,10 @@ use crate::Accounts;
 impl Credentials for Accounts {
     async fn exists(&self, account: &BareJid) -> Result<bool, CredentialsUnavailable> {
         Accounts::exists(self, account).await.map_err(|error| CredentialsUnavailable(error.to_string()))
+    }
+
+    async fn class(&self, account: &BareJid) -> Result<Option<AccountClass>, CredentialsUnavailable> {
+        Accounts::class(self, account).await.map_err(|error| CredentialsUnavailable(error.to_string()))
     }
 
     async fn lookup(

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use torg_store::{Batch, Engine, StoreError, Value};
+use torg_store::{Batch, Engine, Row, StoreError, Value};
 use torg_thing::{Clock, Timestamp};
 use torg_wire::jid::{BareJid, DomainPart};
-use torg_wire::sasl::{Credentials, ITERATIONS, SALT_BYTES, ScramHash, ServerSecret, StoredKeys};
+use torg_wire::sasl::{AccountClass, Credentials, ITERATIONS, SALT_BYTES, ScramHash, ServerSecret, StoredKeys};
 use torg_wire::secret::Secret;
 
 use crate::{AccountError, sql};
@@ -24,6 +24,8 @@ pub struct Accounts {
 pub struct Account {
     /// Its address.
     pub jid: BareJid,
+    /// What stands behind it.
+    pub class: AccountClass,
     /// Switched off: it cannot log in, but nobody else gets its name.
     pub disabled: bool,
     /// When it was made.
@@ -71,15 +73,29 @@ impl Accounts {
         }
     }
 
-    /// Creates an account from an address of [`Accounts::parse_new`].
+    /// Creates a person's account from an address of [`Accounts::parse_new`].
+    ///
+    /// # Errors
+    /// As [`Accounts::create_as`].
+    pub async fn create(&self, account: &BareJid, password: Secret<String>) -> Result<(), AccountError> {
+        self.create_as(account, password, AccountClass::Person).await
+    }
+
+    /// Creates an account of this class from an address of [`Accounts::parse_new`].
     ///
     /// # Errors
     /// It exists, its domain is another, or the password cannot be used.
-    pub async fn create(&self, account: &BareJid, password: Secret<String>) -> Result<(), AccountError> {
+    pub async fn create_as(
+        &self,
+        account: &BareJid,
+        password: Secret<String>,
+        class: AccountClass,
+    ) -> Result<(), AccountError> {
         self.ours(account.clone())?;
         let keys = self.derive(password).await?;
         let now = self.clock.now().micros();
-        let batch = Batch::new().run(sql::INSERT, [Value::from(account.as_str()), Value::from(now)]);
+        let args = [Value::from(account.as_str()), Value::from(now), Value::from(class.name())];
+        let batch = Batch::new().run(sql::INSERT, args);
         match self.engine.write(with_keys(batch, account, &keys)).await {
             Ok(_) => Ok(()),
             Err(StoreError::Constraint { .. }) => Err(AccountError::UserExists(account.clone())),
@@ -134,11 +150,12 @@ impl Accounts {
     /// The store fails or holds what we did not write.
     pub async fn list(&self) -> Result<Vec<Account>, AccountError> {
         let rows = self.engine.query(sql::LIST, Vec::new()).await?;
-        let read = |row: &torg_store::Row| {
+        let read = |row: &Row| {
             let text = row.text(0)?;
             let jid = BareJid::parse(text)
                 .map_err(|error| AccountError::StoreDamaged { account: text.into(), text: error.to_string() })?;
-            Ok(Account { jid, disabled: row.boolean(1)?, created: Timestamp::from_micros(row.integer(2)?) })
+            let (disabled, created) = (row.boolean(1)?, Timestamp::from_micros(row.integer(2)?));
+            Ok(Account { class: class(row, 3, text)?, jid, disabled, created })
         };
         rows.iter().map(read).collect()
     }
@@ -148,11 +165,19 @@ impl Accounts {
     /// # Errors
     /// The store fails.
     pub async fn exists(&self, account: &BareJid) -> Result<bool, AccountError> {
+        Ok(self.class(account).await?.is_some())
+    }
+
+    /// The class of an account; `None` if there is no such account or it is switched off.
+    ///
+    /// # Errors
+    /// The store fails or holds what we did not write.
+    pub async fn class(&self, account: &BareJid) -> Result<Option<AccountClass>, AccountError> {
         let rows = self.engine.query(sql::STATE, vec![account.as_str().into()]).await?;
-        Ok(match rows.first() {
-            Some(row) => !row.boolean(0)?,
-            None => false,
-        })
+        match rows.first() {
+            Some(row) if !row.boolean(0)? => class(row, 1, account.as_str()).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// What a login needs: the keys for this hash; `None` for an unknown account, or one without such keys.
@@ -165,7 +190,22 @@ impl Accounts {
         let damaged = |text: String| AccountError::StoreDamaged { account: account.to_string(), text };
         let iterations = u32::try_from(row.integer(2)?).map_err(|error| damaged(error.to_string()))?;
         let keys = StoredKeys::from_parts(hash, row.blob(1)?.to_vec(), iterations, row.blob(3)?, row.blob(4)?);
-        Ok(Some(Credentials { keys: keys.map_err(|error| damaged(error.to_string()))?, disabled: row.boolean(0)? }))
+        Ok(Some(Credentials {
+            keys: keys.map_err(|error| damaged(error.to_string()))?,
+            disabled: row.boolean(0)?,
+            class: class(row, 5, account.as_str())?,
+            upgrade: self.upgrade(account, hash).await?,
+        }))
+    }
+
+    /// The better hash that an account has no keys for.
+    async fn upgrade(&self, account: &BareJid, hash: ScramHash) -> Result<Option<ScramHash>, AccountError> {
+        let better = ScramHash::Sha256;
+        if hash == better {
+            return Ok(None);
+        }
+        let rows = self.engine.query(sql::HAS_KEYS, vec![account.as_str().into(), better.name().into()]).await?;
+        Ok(rows.is_empty().then_some(better))
     }
 
     /// The secret behind the answers for unknown users: made once, then the same for ever.
@@ -199,6 +239,13 @@ impl Accounts {
             tokio::task::spawn_blocking(work).await.map_err(|error| AccountError::Internal(error.to_string()))?;
         Ok(done?)
     }
+}
+
+/// The class in a column.
+fn class(row: &Row, column: usize, account: &str) -> Result<AccountClass, AccountError> {
+    let name = row.text(column)?;
+    let damaged = || AccountError::StoreDamaged { account: account.into(), text: format!("no class: {name:?}") };
+    AccountClass::parse(name).ok_or_else(damaged)
 }
 
 fn with_keys(batch: Batch, account: &BareJid, keys: &[StoredKeys]) -> Batch {

@@ -6,7 +6,7 @@ use torg_store::testing::{Fault, Flaky};
 use torg_store::{Batch, Engine, Sqlite, migrate};
 use torg_thing::{ManualClock, Timestamp};
 use torg_wire::jid::{BareJid, DomainPart};
-use torg_wire::sasl::{CREDENTIAL_BYTES_MAX, PrepError, ScramHash};
+use torg_wire::sasl::{AccountClass, CREDENTIAL_BYTES_MAX, PrepError, ScramHash};
 use torg_wire::secret::Secret;
 
 use super::*;
@@ -259,4 +259,19 @@ async fn a_failed_write_leaves_the_old_password_whole() {
     let outcome = broken.set_password(&anna(), password("crayon")).await;
     assert!(matches!(outcome, Err(AccountError::Store(_))), "{outcome:?}");
     assert!(knows(&accounts, ScramHash::Sha256, "pencil").await);
+}
+
+#[tokio::test]
+async fn an_account_is_a_person_s_unless_it_is_made_for_a_thing() {
+    let accounts = accounts().await;
+    accounts.create(&anna(), password("pencil")).await.expect("created");
+    accounts.create_as(&bare("meter@site.example"), password("ruler"), AccountClass::Thing).await.expect("created");
+    let class = async |jid: &str| accounts.class(&bare(jid)).await.expect("read");
+    assert_eq!(class("anna@site.example").await, Some(AccountClass::Person));
+    assert_eq!(class("meter@site.example").await, Some(AccountClass::Thing));
+    assert_eq!(class("nobody@site.example").await, None);
+    let found = accounts.credentials(&bare("meter@site.example"), ScramHash::Sha256).await.expect("read");
+    assert_eq!(found.map(|found| found.class), Some(AccountClass::Thing));
+    let listed: Vec<_> = accounts.list().await.expect("read").iter().map(|account| account.class).collect();
+    assert_eq!(listed, [AccountClass::Person, AccountClass::Thing]);
 }

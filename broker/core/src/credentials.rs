@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 use torg_wire::jid::BareJid;
-use torg_wire::sasl::{self, ScramHash};
+use torg_wire::sasl::{self, AccountClass, ScramHash};
 
 /// The accounts could not be asked. Logins answer `temporary-auth-failure`, stanzas `internal-server-error`.
 #[derive(Clone, Debug, Error)]
@@ -18,6 +18,15 @@ pub trait Credentials: Send + Sync {
     /// # Errors
     /// If the accounts cannot be read.
     async fn exists(&self, account: &BareJid) -> Result<bool, CredentialsUnavailable>;
+
+    /// What stands behind the account: a person or a thing; `None` if there is no such account or it is switched off. Limits hang
+    /// on it.
+    ///
+    /// # Errors
+    /// If the accounts cannot be read.
+    async fn class(&self, account: &BareJid) -> Result<Option<AccountClass>, CredentialsUnavailable> {
+        Ok(self.exists(account).await?.then_some(AccountClass::Person))
+    }
 
     /// The keys of the account for this hash; `None` if there is no such account or it has no such keys.
     ///

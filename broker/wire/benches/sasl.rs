@@ -54,7 +54,7 @@ fn messages(mechanism: Mechanism, credentials: &Credentials) -> (Vec<u8>, Vec<u8
 
 fn scram(criterion: &mut Criterion) {
     for mechanism in [Mechanism::ScramSha256Plus, Mechanism::ScramSha1Plus] {
-        let credentials = Credentials { keys: keys(mechanism.hash().unwrap()), disabled: false };
+        let credentials = Credentials::new(keys(mechanism.hash().unwrap()));
         let (first, last) = messages(mechanism, &credentials);
         let policy = policy();
         let (domain, bindings) = (DomainPart::parse("site.example").unwrap(), bindings());
@@ -100,7 +100,7 @@ impl Recording {
             resource: ResourcePart::parse("phone").ok(),
             limits: Limits::CLIENT,
         };
-        let credentials = Credentials { keys: keys(ScramHash::Sha256), disabled: false };
+        let credentials = Credentials::new(keys(ScramHash::Sha256));
         let mut recording = Recording { settings, credentials, parts: Vec::new() };
         let now = Instant::now();
         let mut client = ClientStream::direct_tls(Arc::new(client), Seed::new([2; 32]), secured(), now);

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep_until, timeout};
-use torg_wire::jid::{BareJid, ResourcePart};
-use torg_wire::sasl::{Mechanism, PasswordCheck};
+use torg_wire::jid::ResourcePart;
+use torg_wire::sasl::{Authenticated, PasswordCheck};
 use torg_wire::stanza::{StanzaCondition, StanzaError};
 use torg_wire::stream::{Output, ServerStream, Why};
 use torg_wire::stream_error::{StreamCondition, StreamError};
@@ -125,15 +125,17 @@ impl Connection {
                     }
                 }
             }
-            Output::Authorise(account) => match self.shell.router.shared().credentials.exists(&account).await {
-                Ok(exists) => self.machine.authorised(exists, now()),
+            Output::Authorise(account) => match self.shell.router.shared().credentials.class(&account).await {
+                Ok(class) => self.machine.authorised(class, now()),
                 Err(error) => {
                     tracing::error!(%error, "A login could not be checked.");
                     self.machine.store_failed(now());
                 }
             },
             Output::CheckPassword(check) => Box::pin(self.check(check)).await,
-            Output::Bind { account, mechanism, resource } => Box::pin(self.bind(&account, mechanism, &resource)).await,
+            Output::Bind { account, mechanism, class, resource } => {
+                Box::pin(self.bind(Authenticated { account, mechanism, class }, &resource)).await;
+            }
             _ => tracing::error!("The stream's machine asks something unknown."),
         }
         Ok(None)
@@ -147,9 +149,10 @@ impl Connection {
         }
     }
 
-    async fn bind(&mut self, account: &BareJid, mechanism: Mechanism, resource: &ResourcePart) {
+    async fn bind(&mut self, who: Authenticated, resource: &ResourcePart) {
+        let Authenticated { account, mechanism, class } = who;
         let jid = account.with_resource(resource);
-        let allowance = self.shell.router.allowance(account);
+        let allowance = self.shell.router.allowance(&account, class);
         let session = Arc::new(Session::new(jid.clone(), Proof::Client(mechanism.name()), true, self.since, allowance));
         match self.shell.router.bind(&session).await {
             Ok(()) => {

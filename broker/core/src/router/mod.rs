@@ -21,6 +21,7 @@ use torg_store::StoreError;
 use torg_thing::Clock;
 use torg_wire::jid::{BareJid, FullJid, Jid};
 use torg_wire::ns;
+use torg_wire::sasl::AccountClass;
 use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaKind};
 use torg_wire::stream_error::{StreamCondition, StreamError};
 use torg_wire::xml::Element;
@@ -105,7 +106,7 @@ impl Router {
     /// be known to the accounts service; from now on it exists. An older session of the same resource ends with a conflict.
     pub async fn attach(&self, jid: FullJid, part: &'static str) -> Attached {
         self.0.internal.write().unwrap_or_else(PoisonError::into_inner).insert(jid.to_bare());
-        let allowance = self.allowance(&jid.to_bare());
+        let allowance = self.allowance(&jid.to_bare(), AccountClass::Person);
         let session = Arc::new(Session::new(jid, Proof::Internal(part), false, 0, allowance));
         // Internal accounts are few and ours: no limit of sessions.
         if let Ok(Some(older)) = self.0.sessions.bind(&session, usize::MAX) {
@@ -115,7 +116,7 @@ impl Router {
     }
 
     /// What the account may send and ask, all its sessions together.
-    pub(crate) fn allowance(&self, account: &BareJid) -> Arc<Allowance> {
+    pub(crate) fn allowance(&self, account: &BareJid, _class: AccountClass) -> Arc<Allowance> {
         let limits = &self.0.limits;
         let rate = if self.is_admin(account) { limits.rate_of_admins } else { limits.rate };
         self.0.allowances.of(account, rate, session::now())

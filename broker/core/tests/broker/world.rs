@@ -118,6 +118,6 @@ impl Credentials for Accounts {
     ) -> Result<Option<sasl::Credentials>, CredentialsUnavailable> {
         let known = self.known.lock().unwrap();
         let keys = known.get(account).filter(|keys| keys.hash() == hash).cloned();
-        Ok(keys.map(|keys| sasl::Credentials { keys, disabled: false }))
+        Ok(keys.map(sasl::Credentials::new))
     }
 }

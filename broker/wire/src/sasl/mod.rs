@@ -11,6 +11,7 @@
 //! - `hmac`, `sha1`, `sha2`, `pbkdf2`, `subtle`, `zeroize` (RustCrypto and its kin): plain, audited building blocks.
 //! - `stringprep`: SCRAM names SASLprep; `base64`: strict decoding by default.
 
+mod account;
 mod binding;
 mod client;
 mod hash;
@@ -24,6 +25,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use account::{AccountClass, Authenticated, Credentials};
 pub use binding::{BindingKind, ChannelBindings};
 pub use client::{Client, ClientError, ClientStep, Login};
 pub use hash::ScramHash;
@@ -33,7 +35,7 @@ pub use keys::{
 };
 pub(crate) use message::{decode as base64_decode, encode as base64_encode};
 pub use prep::{CREDENTIAL_BYTES_MAX, PrepError, saslprep};
-pub use server::{Context, Credentials, Policy, Server, ServerStep, offer};
+pub use server::{Context, Policy, Server, ServerStep, offer};
 
 /// Longest decoded SASL message in bytes: two names and a password of the longest kind, and their framing.
 pub const MESSAGE_BYTES_MAX: usize = 4_096;

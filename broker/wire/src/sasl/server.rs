@@ -3,10 +3,10 @@
 //! One rule for all of them is kept here: an authzid must name the very account that proved itself. Delegation ("I am
 //! anna, let me be bob") does not exist.
 
-use super::keys::{PasswordCheck, PasswordVerdict, ServerSecret, StoredKeys};
+use super::keys::{PasswordCheck, PasswordVerdict, ServerSecret};
 use super::plain::PlainMessage;
 use super::scram_server::{AwaitProof, ClientFirst};
-use super::{ChannelBindings, Failure, Mechanism, ScramHash};
+use super::{AccountClass, Authenticated, ChannelBindings, Credentials, Failure, Mechanism, ScramHash};
 use crate::jid::{BareJid, DomainPart, LocalPart};
 
 /// What the operator allows, and the secret behind the answers for unknown users.
@@ -20,15 +20,6 @@ pub struct Policy {
     pub external: bool,
     /// See [`ServerSecret`].
     pub secret: ServerSecret,
-}
-
-/// What a store knows of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The keys for the hash that was asked for.
-    pub keys: StoredKeys,
-    /// The account exists but is switched off; the client learns it only after a right proof.
-    pub disabled: bool,
 }
 
 /// What to do next. An attempt ends with `Success` or `Failure`.
@@ -51,12 +42,12 @@ pub enum ServerStep {
     },
     /// The client is this account.
     Success {
-        /// The account.
-        account: BareJid,
-        /// How it proved that.
-        mechanism: Mechanism,
+        /// Who, and how that was proven.
+        who: Authenticated,
         /// Additional data to send along (the server's signature).
         data: Option<Vec<u8>>,
+        /// A better hash that the account has no keys for.
+        upgrade: Option<ScramHash>,
     },
 }
 
@@ -96,22 +87,36 @@ enum State {
     },
     ScramProof {
         proof: AwaitProof,
-        account: Option<BareJid>,
-        disabled: bool,
+        /// `None`: no proof is good enough.
+        found: Option<Found>,
     },
     PlainKeys {
         password: crate::secret::Secret<String>,
         account: BareJid,
     },
     PlainCheck {
-        account: BareJid,
-        real: bool,
-        disabled: bool,
+        found: Option<Found>,
     },
     External {
         account: BareJid,
     },
     Ended,
+}
+
+/// What is known of the account while its proof is awaited.
+#[derive(Debug)]
+struct Found {
+    account: BareJid,
+    disabled: bool,
+    class: AccountClass,
+    upgrade: Option<ScramHash>,
+}
+
+impl Found {
+    fn new(account: BareJid, credentials: &Credentials) -> Found {
+        let Credentials { disabled, class, upgrade, .. } = *credentials;
+        Found { account, disabled, class, upgrade }
+    }
 }
 
 /// What an attempt needs from its connection.
@@ -151,11 +156,9 @@ impl Server {
     pub fn response(&mut self, message: &[u8], nonce: String, context: Context<'_>) -> ServerStep {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::First => self.first(message, nonce, context).unwrap_or_else(|failure| self.fail(failure)),
-            State::ScramProof { proof, account, disabled } => match (proof.finish(message), account) {
-                (Ok(_), Some(_)) if disabled => self.fail(Failure::AccountDisabled),
-                (Ok(data), Some(account)) => self.succeed(account, Some(data.into_bytes())),
-                (Ok(_), None) => self.fail(Failure::NotAuthorized),
-                (Err(failure), _) => self.fail(failure),
+            State::ScramProof { proof, found } => match proof.finish(message) {
+                Ok(data) => self.proven(found, Some(data.into_bytes())),
+                Err(failure) => self.fail(failure),
             },
             // A response while nothing was asked.
             _ => self.fail(Failure::MalformedRequest),
@@ -190,7 +193,7 @@ impl Server {
                     // No account can have such a name: a challenge like any other, and no proof will do.
                     let keys = context.policy.secret.stand_in(hash, &first.username);
                     let (proof, challenge) = first.challenge(keys, false, &nonce);
-                    self.state = State::ScramProof { proof, account: None, disabled: false };
+                    self.state = State::ScramProof { proof, found: None };
                     return Ok(ServerStep::Challenge(challenge.into_bytes()));
                 };
                 self.state = State::ScramKeys { first, account: account.clone(), nonce };
@@ -202,22 +205,22 @@ impl Server {
     /// The answer to `Lookup`; `None` for an unknown account or one without keys for this hash.
     pub fn credentials(&mut self, found: Option<Credentials>, policy: &Policy) -> ServerStep {
         let real = found.is_some();
-        let disabled = found.as_ref().is_some_and(|found| found.disabled);
+        let known = |account: BareJid| found.as_ref().map(|found| Found::new(account, found));
         // The stand-in is always computed: a known and an unknown account take the same time.
         let keys = |hash, account: &BareJid| {
             let stand_in = policy.secret.stand_in(hash, account.as_str());
-            found.map_or(stand_in, |found| found.keys)
+            found.as_ref().map_or(stand_in, |found| found.keys.clone())
         };
         match std::mem::replace(&mut self.state, State::Ended) {
             State::ScramKeys { first, account, nonce } => {
                 let Some(hash) = self.mechanism.hash() else { return self.fail(Failure::InvalidMechanism) };
                 let (proof, challenge) = first.challenge(keys(hash, &account), real, &nonce);
-                self.state = State::ScramProof { proof, account: Some(account), disabled };
+                self.state = State::ScramProof { proof, found: known(account) };
                 ServerStep::Challenge(challenge.into_bytes())
             }
             State::PlainKeys { password, account } => {
                 let keys = keys(ScramHash::Sha256, &account);
-                self.state = State::PlainCheck { account, real, disabled };
+                self.state = State::PlainCheck { found: known(account) };
                 ServerStep::Check(PasswordCheck { keys, password })
             }
             _ => self.fail(Failure::MalformedRequest),
@@ -232,27 +235,33 @@ impl Server {
     /// The answer to `Check`.
     pub fn checked(&mut self, verdict: PasswordVerdict) -> ServerStep {
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::PlainCheck { disabled: true, real: true, .. } if verdict.0 => self.fail(Failure::AccountDisabled),
-            State::PlainCheck { account, real: true, .. } if verdict.0 => self.succeed(account, None),
+            State::PlainCheck { found } if verdict.0 => self.proven(found, None),
             _ => self.fail(Failure::NotAuthorized),
         }
     }
 
-    /// The answer to `Authorise`.
-    pub fn authorised(&mut self, allowed: bool) -> ServerStep {
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::External { account } if allowed => self.succeed(account, None),
+    /// The answer to `Authorise`: the account's class, or `None` if it may not log in.
+    pub fn authorised(&mut self, class: Option<AccountClass>) -> ServerStep {
+        match (std::mem::replace(&mut self.state, State::Ended), class) {
+            (State::External { account }, Some(class)) => {
+                self.proven(Some(Found { account, disabled: false, class, upgrade: None }), None)
+            }
             _ => self.fail(Failure::NotAuthorized),
         }
+    }
+
+    /// The proof was right; whether it is good for anything depends on the account.
+    fn proven(&mut self, found: Option<Found>, data: Option<Vec<u8>>) -> ServerStep {
+        let Some(Found { account, disabled, class, upgrade }) = found else { return self.fail(Failure::NotAuthorized) };
+        if disabled {
+            return self.fail(Failure::AccountDisabled);
+        }
+        ServerStep::Success { who: Authenticated { account, mechanism: self.mechanism, class }, data, upgrade }
     }
 
     fn fail(&mut self, failure: Failure) -> ServerStep {
         self.state = State::Ended;
         ServerStep::Failure(failure)
-    }
-
-    fn succeed(&mut self, account: BareJid, data: Option<Vec<u8>>) -> ServerStep {
-        ServerStep::Success { account, mechanism: self.mechanism, data }
     }
 }
 

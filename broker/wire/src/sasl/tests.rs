@@ -60,12 +60,15 @@ impl World {
         match step {
             ServerStep::Lookup { account, hash } => {
                 let known = account == bare("anna@site.example");
-                let found = known.then(|| Credentials { keys: keys(hash, "pencil"), disabled: self.disabled });
+                let found =
+                    known.then(|| Credentials { disabled: self.disabled, ..Credentials::new(keys(hash, "pencil")) });
                 let step = server.credentials(found, &self.policy);
                 self.store(server, step)
             }
             ServerStep::Check(check) => server.checked(check.run()),
-            ServerStep::Authorise(account) => server.authorised(account == bare("anna@site.example")),
+            ServerStep::Authorise(account) => {
+                server.authorised((account == bare("anna@site.example")).then_some(AccountClass::Person))
+            }
             other => other,
         }
     }
@@ -107,7 +110,7 @@ fn failure(step: &ServerStep) -> Failure {
 }
 
 fn is_anna(step: &ServerStep) -> bool {
-    matches!(step, ServerStep::Success { account, .. } if *account == bare("anna@site.example"))
+    matches!(step, ServerStep::Success { who, .. } if who.account == bare("anna@site.example"))
 }
 
 fn challenge(step: ServerStep) -> String {

@@ -7,7 +7,8 @@ use super::{Output, Secured, ServerSettings, ServerStream, Why};
 use crate::jid::{BareJid, DomainPart};
 use crate::ns;
 use crate::sasl::{
-    ChannelBindings, Credentials, ITERATIONS, Mechanism, Policy, SALT_BYTES, ScramHash, ServerSecret, StoredKeys,
+    AccountClass, ChannelBindings, Credentials, ITERATIONS, Mechanism, Policy, SALT_BYTES, ScramHash, ServerSecret,
+    StoredKeys,
 };
 use crate::secret::Secret;
 use crate::seed::Seed;
@@ -70,6 +71,8 @@ pub(crate) struct World {
     pub(crate) asked: Vec<Output>,
     /// What the TLS layer will know.
     pub(crate) secured: Secured,
+    /// What anna is.
+    pub(crate) class: AccountClass,
     /// How the client logged in.
     pub(crate) mechanism: Option<Mechanism>,
 }
@@ -95,6 +98,7 @@ impl World {
             silent: false,
             asked: Vec::new(),
             secured: secured(),
+            class: AccountClass::Person,
             mechanism: None,
         }
     }
@@ -152,11 +156,17 @@ impl World {
             Output::StartTls => self.stream.secured(self.secured.clone(), self.now),
             Output::Lookup { account, hash } => {
                 let known = account.as_str() == "anna@site.example";
-                self.stream.credentials(known.then(|| Credentials { keys: keys(hash), disabled: false }), self.now);
+                self.stream.credentials(
+                    known.then(|| Credentials { class: self.class, ..Credentials::new(keys(hash)) }),
+                    self.now,
+                );
             }
             Output::CheckPassword(check) => self.stream.password_checked(check.run(), self.now),
-            Output::Authorise(account) => self.stream.authorised(account == bare("anna@site.example"), self.now),
-            Output::Bind { account, resource, mechanism } => {
+            Output::Authorise(account) => {
+                let known = account == bare("anna@site.example");
+                self.stream.authorised(known.then_some(self.class), self.now);
+            }
+            Output::Bind { account, resource, mechanism, .. } => {
                 self.mechanism = Some(mechanism);
                 let answer = if std::mem::take(&mut self.conflict) {
                     Err(StanzaError::new(StanzaCondition::Conflict))

@@ -109,14 +109,14 @@ impl Exchange {
                 return Ok(Step::Exchange(self));
             }
             ServerStep::Failure(failure) => return failed(failure, common, talk),
-            ServerStep::Success { account, mechanism, data } => {
+            ServerStep::Success { who, data, .. } => {
                 let success = Element::new(ns::SASL, "success");
                 talk.element(&match data {
                     Some(data) => success.with_text(base64_encode(&data)),
                     None => success,
                 });
                 common.tries = 0;
-                return Ok(Step::Header(AwaitHeader { account: Some((account, mechanism)) }));
+                return Ok(Step::Header(AwaitHeader { who: Some(who) }));
             }
         };
         talk.ask(question);

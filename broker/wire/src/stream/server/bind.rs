@@ -2,9 +2,9 @@
 
 use super::ready::Ready;
 use super::{Common, Output, Step, StepResult, Talk, fault};
-use crate::jid::{BareJid, FullJid, ResourcePart};
+use crate::jid::{FullJid, JidError, ResourcePart};
 use crate::ns;
-use crate::sasl::Mechanism;
+use crate::sasl::{AccountClass, Authenticated};
 use crate::stanza::{IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use crate::stream::TRIES_MAX;
 use crate::stream_error::StreamCondition;
@@ -13,27 +13,25 @@ use crate::xml::Element;
 /// Logged in; a resource must be bound before anything else.
 #[derive(Debug)]
 pub(super) struct AwaitBind {
-    account: BareJid,
-    mechanism: Mechanism,
+    who: Authenticated,
 }
 
 /// The core was asked to bind.
 #[derive(Debug)]
 pub(super) struct Binding {
-    account: BareJid,
-    mechanism: Mechanism,
+    who: Authenticated,
     request: Stanza,
 }
 
 impl AwaitBind {
-    pub(super) fn enter(account: BareJid, mechanism: Mechanism, common: &Common, talk: &mut Talk<Output>) -> AwaitBind {
+    pub(super) fn enter(who: Authenticated, common: &Common, talk: &mut Talk<Output>) -> AwaitBind {
         let session = Element::new(ns::SESSION, "session").with_child(Element::new(ns::SESSION, "optional"));
         let features = Element::new(ns::STREAMS, "features")
             .with_child(Element::new(ns::BIND, "bind"))
             .with_child(session)
             .with_children(common.settings.features.iter().cloned());
         talk.element(&features);
-        AwaitBind { account, mechanism }
+        AwaitBind { who }
     }
 
     pub(super) fn element(self, element: &Element, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
@@ -47,13 +45,12 @@ impl AwaitBind {
             return Err(not_yet());
         }
         let wanted = bind.child_text(ns::BIND, "resource").filter(|text| !text.is_empty());
-        let random = common.seed.draw("resource");
-        // A resource of our own making is plain ASCII, so it cannot fail to parse.
-        let Ok(resource) = ResourcePart::parse_new_session(wanted.as_deref().unwrap_or(&random)) else {
+        let Ok(resource) = resource(wanted.as_deref(), self.who.class, common) else {
             return self.refuse(&request, StanzaCondition::BadRequest.into(), common, talk);
         };
-        talk.ask(Output::Bind { account: self.account.clone(), mechanism: self.mechanism, resource });
-        Ok(Step::Binding(Binding { account: self.account, mechanism: self.mechanism, request }))
+        let Authenticated { account, mechanism, class } = self.who.clone();
+        talk.ask(Output::Bind { account, mechanism, class, resource });
+        Ok(Step::Binding(Binding { who: self.who, request }))
     }
 
     fn refuse(self, request: &Stanza, error: StanzaError, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
@@ -80,12 +77,22 @@ impl Binding {
                 talk.stanza(&Stanza::result_for(&self.request).with_child(bind));
                 Ok(Step::Ready(Ready::new(jid, common.lang.take())))
             }
-            Err(error) => AwaitBind { account: self.account, mechanism: self.mechanism }.refuse(
-                &self.request,
-                error,
-                common,
-                talk,
-            ),
+            Err(error) => AwaitBind { who: self.who }.refuse(&self.request, error, common, talk),
         }
     }
+}
+
+/// The resource of a session that named one or did not. What we draw has 144 bits: whoever was not told the full address of a thing
+/// cannot guess it, and consent is about just that (RFC 6120 §7.6, §13.10.2).
+fn resource(wanted: Option<&str>, class: AccountClass, common: &mut Common) -> Result<ResourcePart, JidError> {
+    match (wanted, class) {
+        (Some(wanted), AccountClass::Person) => ResourcePart::parse_new_session(wanted),
+        (Some(wanted), AccountClass::Thing) => tagged(wanted, common),
+        (None, _) => ResourcePart::parse_new_session(&common.seed.draw("resource")),
+    }
+}
+
+/// A name of the client's own, and behind it what nobody can guess (XEP-0386 §3.2.1).
+pub(super) fn tagged(tag: &str, common: &mut Common) -> Result<ResourcePart, JidError> {
+    ResourcePart::parse_new_session(&format!("{tag}/{}", common.seed.draw("resource")))
 }

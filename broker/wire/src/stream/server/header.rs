@@ -7,7 +7,7 @@ use super::{Common, Output, Step, StepResult, Talk, Why, fault};
 use crate::jid::{BareJid, DomainPart, Jid};
 use crate::ns;
 use crate::reader::StreamHeader;
-use crate::sasl::Mechanism;
+use crate::sasl::Authenticated;
 use crate::stream_error::StreamCondition;
 
 /// Longest language tag we keep; RFC 5646 §4.4.1 says 35 characters hold every registered one.
@@ -16,17 +16,17 @@ const LANG_BYTES_MAX: usize = 35;
 #[derive(Debug)]
 pub(super) struct AwaitHeader {
     /// Who logged in on this stream, and how; `None` before that.
-    pub(super) account: Option<(BareJid, Mechanism)>,
+    pub(super) who: Option<Authenticated>,
 }
 
 impl AwaitHeader {
     pub(super) fn header(self, header: &StreamHeader, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
-        let account = self.account.as_ref().map(|(account, _)| account);
+        let account = self.who.as_ref().map(|who| &who.account);
         check(header, &common.settings.domain, account)?;
         common.lang = header.lang.as_deref().filter(|lang| is_language_tag(lang)).map(compact_str::CompactString::new);
         talk.open(&response(header, common));
-        Ok(match (self.account, &common.secured) {
-            (Some((account, mechanism)), _) => Step::Bind(AwaitBind::enter(account, mechanism, common, talk)),
+        Ok(match (self.who, &common.secured) {
+            (Some(who), _) => Step::Bind(AwaitBind::enter(who, common, talk)),
             (None, Some(_)) => Step::Auth(AwaitAuth::enter(common, talk)),
             (None, None) => Step::StartTls(AwaitStartTls::enter(talk)),
         })

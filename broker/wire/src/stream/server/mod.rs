@@ -17,7 +17,7 @@ use super::talk::Talk;
 use super::{BIND_TIME, CLOSE_TIME, LOGIN_TIME, Secured, Why};
 use crate::jid::{BareJid, DomainPart, FullJid, ResourcePart};
 use crate::reader::{StreamEvent, StreamHeader, StreamReader};
-use crate::sasl::{self, Credentials, PasswordCheck, PasswordVerdict, ScramHash};
+use crate::sasl::{self, AccountClass, Credentials, PasswordCheck, PasswordVerdict, ScramHash};
 use crate::seed::Seed;
 use crate::stanza::{Stanza, StanzaError};
 use crate::stream_error::{StreamCondition, StreamError};
@@ -49,11 +49,13 @@ pub enum Output {
     Authorise(BareJid),
     /// Bind this resource; answer with [`ServerStream::bound`]. Another resource may be given instead.
     Bind {
-        /// The account that logged in, and how.
+        /// The account that logged in.
         account: BareJid,
         /// How it logged in.
         mechanism: sasl::Mechanism,
-        /// The resource it asked for, or a random one.
+        /// What stands behind it.
+        class: AccountClass,
+        /// The resource it asked for, or a random one, or both for a thing.
         resource: ResourcePart,
     },
     /// Run the check where CPU time does no harm; answer with [`ServerStream::password_checked`].
@@ -149,10 +151,7 @@ impl ServerStream {
             settings,
             reader: StreamReader::new(Limits::BEFORE_LOGIN),
             talk: Talk::new(),
-            stage: Stage::Negotiating(Box::new(Negotiation {
-                common,
-                step: Step::Header(AwaitHeader { account: None }),
-            })),
+            stage: Stage::Negotiating(Box::new(Negotiation { common, step: Step::Header(AwaitHeader { who: None }) })),
             deadline: now.checked_add(LOGIN_TIME),
         }
     }
@@ -262,7 +261,7 @@ impl ServerStream {
             }
         };
         let Negotiation { common, step } = &mut *negotiation;
-        let step = std::mem::replace(step, Step::Header(AwaitHeader { account: None }));
+        let step = std::mem::replace(step, Step::Header(AwaitHeader { who: None }));
         match next(step, common, &mut self.talk) {
             Ok(Step::Ready(ready)) => {
                 self.deadline = None;
@@ -285,7 +284,7 @@ impl ServerStream {
         if let Step::Header(header) = step {
             self.reader.restart();
             self.talk.restart();
-            if header.account.is_some() {
+            if header.who.is_some() {
                 self.reader.set_limits(self.settings.limits);
                 self.deadline = now.checked_add(BIND_TIME);
             }
@@ -317,9 +316,9 @@ impl ServerStream {
         self.answer(now, |server, _| server.checked(verdict));
     }
 
-    /// The answer to [`Output::Authorise`].
-    pub fn authorised(&mut self, allowed: bool, now: Instant) {
-        self.answer(now, |server, _| server.authorised(allowed));
+    /// The answer to [`Output::Authorise`]: the account's class, or `None` if it may not log in.
+    pub fn authorised(&mut self, class: Option<AccountClass>, now: Instant) {
+        self.answer(now, |server, _| server.authorised(class));
     }
 
     fn answer(&mut self, now: Instant, answer: impl FnOnce(&mut sasl::Server, &sasl::Policy) -> sasl::ServerStep) {

@@ -50,6 +50,6 @@ impl AwaitStartTls {
 impl Handshake {
     pub(super) fn secured(self, secured: Secured, common: &mut Common) -> Step {
         common.secured = Some(secured);
-        Step::Header(AwaitHeader { account: None })
+        Step::Header(AwaitHeader { who: None })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::sasl::Mechanism;
+use crate::sasl::{AccountClass, Mechanism};
 use crate::stanza::StanzaCondition;
 use crate::stream::TRIES_MAX;
 use crate::stream::testing::{BIND, HEADER, LOGIN, World, bare, secured};
@@ -458,7 +458,7 @@ fn answers_nobody_asked_for_change_nothing() {
     world.hears(HEADER);
     world.stream.credentials(None, world.now);
     world.stream.store_failed(world.now);
-    world.stream.authorised(true, world.now);
+    world.stream.authorised(Some(AccountClass::Person), world.now);
     world.stream.bound(Ok(FullJid::parse("anna@site.example/x").expect("an address")), world.now);
     world.stream.secured(secured(), world.now);
     world.said.clear();
@@ -805,4 +805,23 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_resource_of_a_thing_always_has_a_part_that_cannot_be_guessed() {
+    let bind = |wish: &str| {
+        let mut world = World::tls();
+        world.class = AccountClass::Thing;
+        world.hears(&[HEADER, LOGIN, HEADER].concat());
+        world.hears(&format!(
+            "<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>{wish}</bind></iq>"
+        ));
+        world.stream.jid().map(|jid| jid.resource().to_owned())
+    };
+    let named = bind("<resource>phone</resource>").expect("bound");
+    assert_eq!(named.strip_prefix("phone/").map(str::len), Some(24), "{named}");
+    assert_eq!(bind("").expect("bound").len(), 24);
+    // The longest that fits with its random part, and one byte more (RFC 7622 §3.4: 1,023 bytes).
+    assert!(bind(&format!("<resource>{}</resource>", "a".repeat(1_023 - 25))).is_some());
+    assert!(bind(&format!("<resource>{}</resource>", "a".repeat(1_023 - 24))).is_none());
 }
