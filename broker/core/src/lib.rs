@@ -10,6 +10,7 @@ mod identity;
 pub mod limits;
 mod mesh;
 mod offline;
+pub mod peers;
 mod roster;
 mod router;
 pub mod s2s;

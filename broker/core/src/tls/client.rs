@@ -62,7 +62,8 @@ impl ClientTls {
     }
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore, TlsError> {
+/// The authorities of a trust.
+pub(crate) fn roots(trust: &Trust) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     match trust {
         Trust::File(path) => {

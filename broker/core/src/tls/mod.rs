@@ -26,6 +26,7 @@ mod tests;
 pub use authority::{Authority, LEAF_DAYS, LocalCertificate, RENEW_BEFORE_DAYS, SelfNames};
 pub use binding::{client_bindings, server_bindings, server_end_point};
 pub use certificate::{CertificateFiles, Loaded};
+pub(crate) use client::roots;
 pub use client::{ClientTls, Trust};
 pub use error::TlsError;
 pub use peer::ALPN_XMPP_SERVER;
