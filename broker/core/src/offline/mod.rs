@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use torg_store::StoreError;
 use torg_wire::ns;
 use torg_wire::stanza::{MessageType, Stanza, StanzaKind};
+use torg_wire::xep::time::delay;
 use torg_wire::xml::{Element, Limits, parse_document};
 
 pub(crate) use table::{MIGRATIONS, Offline, Refused, Stored};
@@ -47,10 +48,7 @@ pub(crate) fn is_iot(element: &Element) -> bool {
 
 /// The message as it is kept: with the time it came at (XEP-0203).
 pub(crate) fn with_delay(router: &Router, mut message: Stanza) -> Stanza {
-    let delay = Element::new(ns::DELAY, "delay")
-        .with_attr("from", router.domain().as_str())
-        .with_attr("stamp", router.shared().clock.now().to_string());
-    message.push(delay);
+    message.push(delay(Some(router.domain().as_jid()), router.shared().clock.now()));
     message
 }
 

@@ -7,6 +7,7 @@ use torg_store::StoreError;
 use torg_wire::jid::{BareJid, Jid};
 use torg_wire::ns;
 use torg_wire::stanza::{Stanza, StanzaCondition};
+use torg_wire::xep::disco::{Identity, Info, Item, Items};
 use torg_wire::xml::Element;
 
 use crate::identity::Envelope;
@@ -42,9 +43,9 @@ async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<
         return Ok(Err(StanzaCondition::ItemNotFound));
     }
     if query.is(ns::DISCO_INFO, "query") {
-        return Ok(Ok(info(router, place, &target)));
+        return Ok(Ok(info(router, place, &target).encode()));
     }
-    Ok(Ok(items(router, place, &target)))
+    Ok(Ok(items(router, place, &target).encode()))
 }
 
 fn place_of(router: &Router, target: &BareJid) -> Place {
@@ -62,45 +63,42 @@ async fn may_see(router: &Router, account: &BareJid, asker: &BareJid) -> Result<
     Ok(router.shared().rosters.state(account, asker).await?.contact_sees_user())
 }
 
-fn info(router: &Router, place: Place, target: &BareJid) -> Element {
+/// What an address of ours is and can do.
+pub(crate) fn info(router: &Router, place: Place, target: &BareJid) -> Info {
     let (added, features) = router.shared().services.describe(place, target.as_str());
     let own = match place {
         Place::Server => Some(SERVER),
         Place::Account | Place::OwnAccount => Some(ACCOUNT),
         Place::Service => None,
     };
-    let identities = own.into_iter().chain(added).map(|identity| {
-        Element::new(ns::DISCO_INFO, "identity")
-            .with_attr("category", identity.category)
-            .with_attr("type", identity.kind)
-            .with_attr_opt("name", Some(identity.name).filter(|name| !name.is_empty()))
-    });
-    let features =
-        features.into_iter().map(|feature| Element::new(ns::DISCO_INFO, "feature").with_attr("var", feature));
-    Element::new(ns::DISCO_INFO, "query").with_children(identities).with_children(features)
+    let identities = own.into_iter().chain(added).map(DiscoIdentity::to_identity).collect();
+    Info { identities, ..Info::default() }.with_features(features)
+}
+
+impl DiscoIdentity {
+    fn to_identity(self) -> Identity {
+        let name = Some(self.name).filter(|name| !name.is_empty()).map(str::to_owned);
+        Identity { category: self.category.into(), kind: self.kind.into(), lang: None, name }
+    }
 }
 
 /// Of the server: its services and published entities. Of an account: its available resources.
-fn items(router: &Router, place: Place, target: &BareJid) -> Element {
+fn items(router: &Router, place: Place, target: &BareJid) -> Items {
     let shared = router.shared();
-    let query = Element::new(ns::DISCO_ITEMS, "query");
-    match place {
+    let item = |jid: &Jid, name: Option<&str>| Item { jid: jid.clone(), node: None, name: name.map(str::to_owned) };
+    let items = match place {
         Place::Server => {
             let services = shared.services.addresses().into_iter().filter(|address| address != router.domain());
-            let services = services.map(|address| item(address.as_str(), None));
             let published = shared.services.published();
-            let published = published.iter().map(|(jid, name)| item(jid.as_str(), Some(name)));
-            query.with_children(services).with_children(published)
+            let published = published.iter().map(|(jid, name)| item(jid, Some(name)));
+            services.map(|address| item(address.as_jid(), None)).chain(published).collect()
         }
         Place::Account | Place::OwnAccount => {
             let sessions = shared.sessions.of(target.as_str());
             let available = sessions.iter().filter(|session| session.priority().is_some());
-            query.with_children(available.map(|session| item(session.jid.as_str(), None)))
+            available.map(|session| item(session.jid.as_jid(), None)).collect()
         }
-        Place::Service => query,
-    }
-}
-
-fn item(jid: &str, name: Option<&str>) -> Element {
-    Element::new(ns::DISCO_ITEMS, "item").with_attr("jid", jid).with_attr_opt("name", name)
+        Place::Service => Vec::new(),
+    };
+    Items { node: None, items }
 }

@@ -8,6 +8,7 @@ mod version;
 
 use futures_util::future::BoxFuture;
 use torg_wire::stanza::Stanza;
+use torg_wire::xep::time::answer;
 
 use crate::identity::Envelope;
 use crate::roster;
@@ -55,7 +56,7 @@ pub(crate) const BUILTIN: &[Builtin] = &[
         places: &[Place::Server],
         routes: time::ROUTES,
         advertised: true,
-        run: |router, _, reply| Box::pin(async { reply.result(Some(time::answer(router))) }),
+        run: |router, _, reply| Box::pin(async { reply.result(Some(answer(router.shared().clock.now()))) }),
     },
     Builtin {
         places: &[Place::Server, Place::OwnAccount],
