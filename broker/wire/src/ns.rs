@@ -71,6 +71,32 @@ pub const RECEIPTS: &str = "urn:xmpp:receipts";
 pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// Ad-hoc commands (XEP-0050).
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Blocking (XEP-0191).
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+/// Conditions of errors about blocked addresses (XEP-0191).
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// The rules by which messages are copied (XEP-0280 §6.1).
+pub const CARBONS_RULES: &str = "urn:xmpp:carbons:rules:0";
+/// Chat markers (XEP-0333).
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// Invitations into rooms, by a member (XEP-0249).
+pub const MUC_INVITE: &str = "jabber:x:conference";
+/// What a room says to a member (XEP-0045).
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Private XML storage (XEP-0049).
+pub const PRIVATE: &str = "jabber:iq:private";
+/// Business cards (XEP-0054).
+pub const VCARD: &str = "vcard-temp";
+/// Last activity (XEP-0012).
+pub const LAST: &str = "jabber:iq:last";
+/// Registration with a server (XEP-0077).
+pub const REGISTER: &str = "jabber:iq:register";
+/// The stream feature of registration (XEP-0077 §8).
+pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+/// Names of the commands of service administration (XEP-0133).
+pub const ADMIN: &str = "http://jabber.org/protocol/admin";
+/// Form type of contact addresses (XEP-0157).
+pub const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
 /// Server dialback (XEP-0220).
 pub const DIALBACK: &str = "jabber:server:dialback";
 /// Stream header of the WebSocket binding (RFC 7395 §3.3).

@@ -1,7 +1,12 @@
 //! Payloads of XMPP extensions, without behaviour: types, reading and writing.
 
+pub mod blocking;
+pub mod carbons;
+pub mod commands;
 pub mod data_forms;
 pub mod disco;
+pub mod last;
 pub mod ping;
+pub mod register;
 pub mod time;
 pub mod version;
