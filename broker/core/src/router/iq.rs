@@ -62,6 +62,9 @@ impl Router {
             self.refuse(&stanza, StanzaCondition::ServiceUnavailable);
             return;
         };
+        if !session.is_asked_for(&stanza) {
+            return;
+        }
         let letter = Letter::new(stanza);
         match letter.give(&session) {
             Taken::Yes => {}

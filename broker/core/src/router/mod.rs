@@ -181,6 +181,7 @@ impl Router {
         stanza: Stanza,
     ) -> Result<Option<BoxFuture<'static, ()>>, StreamError> {
         let envelope = self.admit(session, stanza)?;
+        session.asks(envelope.stanza());
         let Some(envelope) = self.hand_over(envelope) else { return Ok(None) };
         let (router, session) = (self.clone(), Arc::clone(session));
         Ok(Some(Box::pin(async move { router.route(&session, envelope).await })))
@@ -194,6 +195,9 @@ impl Router {
         }
         let target = stanza.to().and_then(|to| self.0.sessions.find(to.bare_str(), to.resource()?));
         let Some(target) = target else { return Some(envelope) };
+        if !target.is_asked_for(stanza) {
+            return None; // an answer nobody waits for
+        }
         let (identity, stanza) = envelope.into_parts();
         let letter = Letter::new(stanza);
         match letter.give(&target) {
@@ -231,6 +235,7 @@ impl Router {
         let Some(to) = answer.to() else { return };
         let Some(resource) = to.resource() else { return };
         let Some(session) = self.0.sessions.find(to.bare_str(), resource) else { return };
+        session.is_asked_for(&answer); // our own answers always pass, and are waited for no longer
         if Letter::new(answer).give(&session) == Taken::Full {
             tracing::debug!(session = %session.jid, "An answer found the session's queue full.");
         }

@@ -2,6 +2,7 @@
 //! stands behind it makes no difference.
 
 mod attached;
+mod outstanding;
 mod queue;
 mod table;
 
@@ -11,12 +12,13 @@ use std::time::Instant;
 
 use tokio::sync::OnceCell;
 use torg_wire::jid::{BareJid, FullJid, Jid};
-use torg_wire::stanza::Stanza;
+use torg_wire::stanza::{IqType, Stanza, StanzaKind};
 
 pub use attached::{Attached, AttachedSender};
 pub(crate) use queue::{Ending, Parcel, Queue, Rejected};
 pub(crate) use table::{BindError, Table};
 
+use self::outstanding::Outstanding;
 use crate::allowance::Allowance;
 use crate::identity::{Identity, Proof};
 use crate::limits::DIRECTED_MAX;
@@ -49,6 +51,7 @@ struct State {
     /// Who was sent presence directly and must be told when it ends.
     directed: Vec<Jid>,
     introduction: Introduction,
+    outstanding: Outstanding,
 }
 
 /// What the session has still to be told after it has become available. It is taken as the queue has room for it, so the queue's
@@ -85,6 +88,7 @@ impl Session {
                 interested: false,
                 directed: Vec::new(),
                 introduction: Introduction::default(),
+                outstanding: Outstanding::default(),
             }),
         }
     }
@@ -165,6 +169,24 @@ impl Session {
 
     pub(crate) fn take_directed(&self) -> Vec<Jid> {
         std::mem::take(&mut self.lock().directed)
+    }
+
+    /// Notes a request that the session sends, so that its answer finds the way back.
+    pub(crate) fn asks(&self, stanza: &Stanza) {
+        if stanza.kind().is_request()
+            && let (Some(to), Some(id)) = (stanza.to(), stanza.id())
+        {
+            self.lock().outstanding.ask(to, id);
+        }
+    }
+
+    /// Whether the session may get this stanza: an answer only if it has asked for it, anything else always.
+    pub(crate) fn is_asked_for(&self, stanza: &Stanza) -> bool {
+        if !matches!(stanza.kind(), StanzaKind::Iq(IqType::Result | IqType::Error)) {
+            return true;
+        }
+        let (Some(from), Some(id)) = (stanza.from(), stanza.id()) else { return false };
+        self.lock().outstanding.answered(from, id)
     }
 
     /// Whether one more request to the broker itself is within the rate.
