@@ -69,6 +69,8 @@ pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
 /// Stream management (XEP-0198).
 pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// Client state indication (XEP-0352).
+pub const CLIENT_STATE: &str = "urn:xmpp:csi:0";
 /// Ad-hoc commands (XEP-0050).
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// Blocking (XEP-0191).
@@ -146,6 +148,7 @@ const WELL_KNOWN: &[&str] = &[
     CHAT_STATES,
     HINTS,
     STREAM_MANAGEMENT,
+    CLIENT_STATE,
     SASL,
     TLS,
     BIND,

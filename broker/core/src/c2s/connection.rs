@@ -17,12 +17,14 @@ use torg_wire::sasl::{Authenticated, PasswordCheck};
 use torg_wire::stanza::{StanzaCondition, StanzaError};
 use torg_wire::stream::{Output, ServerStream, Why};
 use torg_wire::stream_error::{StreamCondition, StreamError};
+use torg_wire::xep::sm::Failed;
 
 use super::Shell;
 use super::bound::Bound;
 use super::gate::Place;
 use crate::identity::Proof;
 use crate::limits::STUCK;
+use crate::router::Letter;
 use crate::session::{BindError, Ending, Session, now};
 
 /// Bytes read at once: one TLS record.
@@ -92,6 +94,16 @@ impl Connection {
                     Ok(Some(work)) => work.await,
                     Err(error) => self.machine.close_with_error(error),
                 }
+            }
+            Output::Refused(None) => {}
+            Output::Refused(Some(answer)) => {
+                if let Some(bound) = &self.bound {
+                    Letter::new(answer).give(&bound.session); // full: it has asked more than it reads
+                }
+            }
+            Output::Enable(_) => self.machine.enabled(Err(&Failed::new(StanzaCondition::FeatureNotImplemented))),
+            Output::Resume { .. } => {
+                self.machine.resumed(Err(Failed::new(StanzaCondition::FeatureNotImplemented)), now());
             }
             Output::StartTls => {
                 self.flush(io).await?;

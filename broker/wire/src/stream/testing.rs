@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::{Output, Secured, ServerSettings, ServerStream, Why};
-use crate::jid::{BareJid, DomainPart};
+use crate::jid::{BareJid, DomainPart, ResourcePart};
 use crate::ns;
 use crate::sasl::{
     AccountClass, ChannelBindings, Credentials, ITERATIONS, Mechanism, Policy, SALT_BYTES, ScramHash, ServerSecret,
@@ -13,6 +13,8 @@ use crate::sasl::{
 use crate::secret::Secret;
 use crate::seed::Seed;
 use crate::stanza::{Stanza, StanzaCondition, StanzaError};
+use crate::xep::csi::ClientState;
+use crate::xep::sm::{Enabled, Failed};
 use crate::xml::{Element, Limits};
 
 /// A stream header as clients send it.
@@ -73,6 +75,10 @@ pub(crate) struct World {
     pub(crate) secured: Secured,
     /// What anna is.
     pub(crate) class: AccountClass,
+    /// What the client acknowledged.
+    pub(crate) acked: Vec<u32>,
+    /// What the client said of itself.
+    pub(crate) states: Vec<ClientState>,
     /// How the client logged in.
     pub(crate) mechanism: Option<Mechanism>,
 }
@@ -99,6 +105,8 @@ impl World {
             asked: Vec::new(),
             secured: secured(),
             class: AccountClass::Person,
+            acked: Vec::new(),
+            states: Vec::new(),
             mechanism: None,
         }
     }
@@ -143,6 +151,8 @@ impl World {
         match output {
             Output::Write(bytes) => self.said.push_str(std::str::from_utf8(&bytes).expect("text")),
             Output::Stanza(stanza) => self.stanzas.push(stanza),
+            Output::Refused(Some(answer)) => self.stream.send(&answer),
+            Output::Refused(None) => {}
             Output::Close(why) => self.closed = Some(why),
             question if self.silent => self.asked.push(question),
             question => self.answers(question),
@@ -152,7 +162,24 @@ impl World {
     /// Answers a question as a store, a TLS layer and a core would.
     pub(crate) fn answers(&mut self, question: Output) {
         match question {
-            Output::Write(_) | Output::Stanza(_) | Output::Close(_) => panic!("no question: {question:?}"),
+            Output::Write(_) | Output::Stanza(_) | Output::Refused(_) | Output::Close(_) => {
+                panic!("no question: {question:?}")
+            }
+            Output::Acked(h) => self.acked.push(h),
+            Output::AckRequest => self.stream.acknowledge(7),
+            Output::ClientState(state) => self.states.push(state),
+            Output::Enable(enable) => {
+                let enabled = Enabled { id: enable.resume.then(|| "the-id".to_owned()), max: Some(600) };
+                self.stream.enabled(Ok(&enabled));
+            }
+            Output::Resume { account, request, .. } => {
+                let answer = if request.previd == "the-id" {
+                    Ok((account.with_resource(&ResourcePart::parse("phone").expect("a resource")), 5))
+                } else {
+                    Err(Failed { condition: StanzaCondition::ItemNotFound, h: Some(3) })
+                };
+                self.stream.resumed(answer, self.now);
+            }
             Output::StartTls => self.stream.secured(self.secured.clone(), self.now),
             Output::Lookup { account, hash } => {
                 let known = account.as_str() == "anna@site.example";

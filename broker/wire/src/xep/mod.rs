@@ -3,10 +3,12 @@
 pub mod blocking;
 pub mod carbons;
 pub mod commands;
+pub mod csi;
 pub mod data_forms;
 pub mod disco;
 pub mod last;
 pub mod ping;
 pub mod register;
+pub mod sm;
 pub mod time;
 pub mod version;

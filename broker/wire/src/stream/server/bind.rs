@@ -1,6 +1,6 @@
 //! Resource binding (RFC 6120 §7).
 
-use super::ready::Ready;
+use super::ready::{Management, Ready};
 use super::{Common, Output, Step, StepResult, Talk, fault};
 use crate::jid::{FullJid, JidError, ResourcePart};
 use crate::ns;
@@ -8,6 +8,7 @@ use crate::sasl::{AccountClass, Authenticated};
 use crate::stanza::{IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use crate::stream::TRIES_MAX;
 use crate::stream_error::StreamCondition;
+use crate::xep::sm::{self, Command};
 use crate::xml::Element;
 
 /// Logged in; a resource must be bound before anything else.
@@ -23,6 +24,13 @@ pub(super) struct Binding {
     request: Stanza,
 }
 
+/// The core was asked for a former session.
+#[derive(Debug)]
+pub(super) struct Resuming {
+    who: Authenticated,
+    previd: String,
+}
+
 impl AwaitBind {
     pub(super) fn enter(who: Authenticated, common: &Common, talk: &mut Talk<Output>) -> AwaitBind {
         let session = Element::new(ns::SESSION, "session").with_child(Element::new(ns::SESSION, "optional"));
@@ -36,6 +44,9 @@ impl AwaitBind {
 
     pub(super) fn element(self, element: &Element, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
         let not_yet = || fault(StreamCondition::NotAuthorized, "Bind a resource first.");
+        if let Some(command) = Command::from_element(element) {
+            return self.command(command, common, talk);
+        }
         if element.namespace() != ns::CLIENT {
             return Err(not_yet());
         }
@@ -53,8 +64,38 @@ impl AwaitBind {
         Ok(Step::Binding(Binding { who: self.who, request }))
     }
 
+    /// XEP-0198 §3 and §5: here a session can be resumed, and nothing else managed.
+    fn command(
+        self,
+        command: Result<Command, sm::BadCommand>,
+        common: &mut Common,
+        talk: &mut Talk<Output>,
+    ) -> StepResult {
+        let condition = match command {
+            Ok(Command::Resume(request)) => {
+                let previd = request.previd.clone();
+                let Authenticated { account, mechanism, .. } = self.who.clone();
+                talk.ask(Output::Resume { account, mechanism, request });
+                return Ok(Step::Resuming(Resuming { who: self.who, previd }));
+            }
+            Ok(_) => StanzaCondition::UnexpectedRequest,
+            Err(sm::BadCommand) => StanzaCondition::BadRequest,
+        };
+        self.not_managed(&sm::Failed::new(condition), common, talk)
+    }
+
+    /// The client may bind a resource instead.
+    fn not_managed(self, failed: &sm::Failed, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
+        talk.element(&failed.to_element());
+        self.count(common)
+    }
+
     fn refuse(self, request: &Stanza, error: StanzaError, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
         talk.stanza(&Stanza::error_for(request, error));
+        self.count(common)
+    }
+
+    fn count(self, common: &mut Common) -> StepResult {
         common.tries = common.tries.saturating_add(1);
         if common.tries >= TRIES_MAX {
             return Err(fault(StreamCondition::PolicyViolation, "Too many failed attempts to bind a resource."));
@@ -75,9 +116,26 @@ impl Binding {
                 let bind =
                     Element::new(ns::BIND, "bind").with_child(Element::new(ns::BIND, "jid").with_text(jid.as_str()));
                 talk.stanza(&Stanza::result_for(&self.request).with_child(bind));
-                Ok(Step::Ready(Ready::new(jid, common.lang.take())))
+                Ok(Step::Ready(Ready::new(jid, common.lang.take(), Management::Off)))
             }
             Err(error) => AwaitBind { who: self.who }.refuse(&self.request, error, common, talk),
+        }
+    }
+}
+
+impl Resuming {
+    pub(super) fn resumed(
+        self,
+        answer: Result<(FullJid, u32), sm::Failed>,
+        common: &mut Common,
+        talk: &mut Talk<Output>,
+    ) -> StepResult {
+        match answer {
+            Ok((jid, h)) => {
+                talk.element(&sm::resumed(&self.previd, h));
+                Ok(Step::Ready(Ready::new(jid, common.lang.take(), Management::On)))
+            }
+            Err(failed) => AwaitBind { who: self.who }.not_managed(&failed, common, talk),
         }
     }
 }

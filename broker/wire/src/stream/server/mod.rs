@@ -6,6 +6,8 @@ mod auth;
 mod bind;
 mod header;
 mod ready;
+#[cfg(test)]
+mod sm_tests;
 mod starttls;
 #[cfg(test)]
 mod tests;
@@ -21,9 +23,11 @@ use crate::sasl::{self, AccountClass, Credentials, PasswordCheck, PasswordVerdic
 use crate::seed::Seed;
 use crate::stanza::{Stanza, StanzaError};
 use crate::stream_error::{StreamCondition, StreamError};
+use crate::xep::csi::ClientState;
+use crate::xep::sm;
 use crate::xml::{Element, Limits};
 use auth::{AwaitAuth, Exchange};
-use bind::{AwaitBind, Binding};
+use bind::{AwaitBind, Binding, Resuming};
 use header::AwaitHeader;
 use ready::Ready;
 use starttls::{AwaitStartTls, Handshake};
@@ -45,6 +49,10 @@ pub struct ServerSettings {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
+    /// The client has handled so many stanzas of ours (XEP-0198 §4).
+    Acked(u32),
+    /// The client asks how many of its stanzas have been handled; say so with [`ServerStream::acknowledge`], soon.
+    AckRequest,
     /// May this account, proven by certificate, log in? Answer with [`ServerStream::authorised`].
     Authorise(BareJid),
     /// Bind this resource; answer with [`ServerStream::bound`]. Another resource may be given instead.
@@ -60,14 +68,29 @@ pub enum Output {
     },
     /// Run the check where CPU time does no harm; answer with [`ServerStream::password_checked`].
     CheckPassword(PasswordCheck),
+    /// The client says whether somebody looks at it (XEP-0352).
+    ClientState(ClientState),
     /// Write what is left, close the connection, forget the machine. Nothing follows.
     Close(Why),
+    /// Manage the stream of the bound resource (XEP-0198 §3); answer with [`ServerStream::enabled`]. Both counts begin with it.
+    Enable(sm::Enable),
     /// Look up the keys of this account; answer with [`ServerStream::credentials`] or [`ServerStream::store_failed`].
     Lookup {
         /// The account.
         account: BareJid,
         /// The hash whose keys are wanted.
         hash: ScramHash,
+    },
+    /// A stanza of the client that goes no further, and the answer to it, if it gets one.
+    Refused(Option<Stanza>),
+    /// Go on with a former session of this account (XEP-0198 §5); answer with [`ServerStream::resumed`].
+    Resume {
+        /// The account that logged in.
+        account: BareJid,
+        /// How it logged in.
+        mechanism: sasl::Mechanism,
+        /// Which session, and what the client has of it.
+        request: sm::Resume,
     },
     /// A stanza of the client, its `from` either absent or proven to be its own.
     Stanza(Stanza),
@@ -125,6 +148,7 @@ enum Step {
     Exchange(Exchange),
     Bind(AwaitBind),
     Binding(Binding),
+    Resuming(Resuming),
     Ready(Ready),
 }
 
@@ -218,11 +242,12 @@ impl ServerStream {
     fn is_waiting(&self) -> bool {
         match &self.stage {
             Stage::Negotiating(negotiation) => match &negotiation.step {
-                Step::Handshake(_) | Step::Binding(_) => true,
+                Step::Handshake(_) | Step::Binding(_) | Step::Resuming(_) => true,
                 Step::Exchange(exchange) => exchange.is_waiting(),
                 _ => false,
             },
-            Stage::Ready(_) | Stage::Closing => false,
+            Stage::Ready(ready) => ready.is_waiting(),
+            Stage::Closing => false,
             Stage::Closed => true,
         }
     }
@@ -336,7 +361,40 @@ impl ServerStream {
         });
     }
 
+    /// The answer to [`Output::Resume`]: the address of the session and how many stanzas of the client it has handled.
+    pub fn resumed(&mut self, answer: Result<(FullJid, u32), sm::Failed>, now: Instant) {
+        self.step(now, |step, common, talk| match step {
+            Step::Resuming(resuming) => resuming.resumed(answer, common, talk),
+            other => Ok(other),
+        });
+    }
+
+    /// The answer to [`Output::Enable`]. What is sent from now on counts.
+    pub fn enabled(&mut self, answer: Result<&sm::Enabled, &sm::Failed>) {
+        if let Stage::Ready(ready) = &mut self.stage {
+            ready.enabled(answer, &mut self.talk);
+        }
+    }
+
     // -- the session
+
+    /// Says how many stanzas of the client have been handled; without effect unless the stream is managed.
+    pub fn acknowledge(&mut self, h: u32) {
+        self.manage(&sm::ack(h));
+    }
+
+    /// Asks the client how many stanzas it has handled; without effect unless the stream is managed.
+    pub fn request_ack(&mut self) {
+        self.manage(&sm::request());
+    }
+
+    fn manage(&mut self, element: &Element) {
+        if let Stage::Ready(ready) = &self.stage
+            && ready.is_managed()
+        {
+            self.talk.element(element);
+        }
+    }
 
     /// The address of the session, once a resource is bound.
     pub const fn jid(&self) -> Option<&FullJid> {
@@ -435,7 +493,7 @@ impl Step {
             Step::Auth(state) => state.element(element, common, talk),
             Step::Exchange(state) => state.element(element, common, talk),
             Step::Bind(state) => state.element(element, common, talk),
-            Step::Header(_) | Step::Handshake(_) | Step::Binding(_) | Step::Ready(_) => {
+            Step::Header(_) | Step::Handshake(_) | Step::Binding(_) | Step::Resuming(_) | Step::Ready(_) => {
                 Err(fault(StreamCondition::NotAuthorized, "Not now."))
             }
         }
