@@ -99,6 +99,14 @@ pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
 pub const ADMIN: &str = "http://jabber.org/protocol/admin";
 /// Form type of contact addresses (XEP-0157).
 pub const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
+/// Publish and subscribe (XEP-0060 §16.1).
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// Publish and subscribe, conditions of errors (XEP-0060 §16.1).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// Publish and subscribe, notifications (XEP-0060 §16.1).
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Publish and subscribe, requests of owners (XEP-0060 §16.1).
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 /// Server dialback (XEP-0220).
 pub const DIALBACK: &str = "jabber:server:dialback";
 /// Stream header of the WebSocket binding (RFC 7395 §3.3).
@@ -158,6 +166,9 @@ const WELL_KNOWN: &[&str] = &[
     FORWARD,
     CARBONS,
     RSM,
+    PUBSUB,
+    PUBSUB_EVENT,
+    PUBSUB_OWNER,
     COMMANDS,
     STREAM_ERRORS,
     COMPONENT,

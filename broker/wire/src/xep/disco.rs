@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use super::data_forms::DataForm;
+use super::data_forms::{DataForm, FieldKind};
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::Element;
@@ -118,6 +118,11 @@ impl Info {
 
     /// The verification string that stands for this information in presence: SHA-1, base64 (XEP-0115 §5.1).
     pub fn verification(&self) -> String {
+        STANDARD.encode(Sha1::digest(self.verification_text().as_bytes()))
+    }
+
+    /// The text whose hash is the verification string. Forms without a hidden `FORM_TYPE` do not count (§5.4).
+    pub fn verification_text(&self) -> String {
         let mut text = String::new();
         let mut identities: Vec<_> = self.identities.iter().collect();
         identities.sort_by_key(|id| (&id.category, &id.kind, &id.lang));
@@ -135,7 +140,10 @@ impl Info {
             text.push_str(feature);
             text.push('<');
         }
-        let form_type = |form: &DataForm| form.field("FORM_TYPE").and_then(|field| field.value().map(str::to_owned));
+        let form_type = |form: &DataForm| {
+            let field = form.field("FORM_TYPE").filter(|field| field.kind == Some(FieldKind::Hidden))?;
+            field.value().map(str::to_owned)
+        };
         let mut forms: Vec<_> = self.forms.iter().filter_map(|form| Some((form_type(form)?, form))).collect();
         forms.sort_by(|a, b| a.0.cmp(&b.0));
         for (kind, form) in forms {
@@ -154,7 +162,7 @@ impl Info {
                 }
             }
         }
-        STANDARD.encode(Sha1::digest(text.as_bytes()))
+        text
     }
 
     /// The `c` element of presence for this information (XEP-0115 §4); `software` is a URI that names the program.

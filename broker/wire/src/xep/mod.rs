@@ -1,6 +1,7 @@
 //! Payloads of XMPP extensions, without behaviour: types, reading and writing.
 
 pub mod blocking;
+pub mod caps;
 pub mod carbons;
 pub mod commands;
 pub mod csi;
@@ -8,7 +9,9 @@ pub mod data_forms;
 pub mod disco;
 pub mod last;
 pub mod ping;
+pub mod pubsub;
 pub mod register;
+pub mod rsm;
 pub mod sm;
 pub mod time;
 pub mod version;
