@@ -18,7 +18,7 @@ use torg_wire::stream_error::{StreamCondition, StreamError};
 use torg_wire::xml::{Element, Limits as XmlLimits};
 
 use crate::allowance::Allowances;
-use crate::c2s::{self, Begin, Gate, Listener, Shell};
+use crate::c2s::{self, Begin, Entrance, Gate, Listener, Shell};
 use crate::changes::{self, Changes};
 use crate::credentials::Credentials;
 use crate::limits::Limits;
@@ -186,6 +186,11 @@ impl Broker {
 
     fn listen(&self, listener: impl Listener, begin: Begin) {
         self.shell.router.spawn(c2s::listen(Arc::clone(&self.shell), listener, begin));
+    }
+
+    /// How listeners of another kind, such as those of the web, bring clients in.
+    pub fn entrance(&self) -> Entrance {
+        Entrance::new(Arc::clone(&self.shell))
     }
 
     /// Adds a service at an address of ours: the domain itself, or an address of its own.

@@ -22,7 +22,7 @@ pub mod tls;
 mod xep;
 
 pub use broker::{Broker, BrokerError, Builder, MIGRATIONS, forget_account, forgetting};
-pub use c2s::{Listener, PipeConnector, PipeListener, pipe};
+pub use c2s::{Codec, Entrance, Listener, PipeConnector, PipeListener, Place, pipe};
 pub use changes::password_changed;
 pub use credentials::{Credentials, CredentialsUnavailable};
 pub use identity::{Envelope, Identity, Proof};

@@ -95,6 +95,10 @@ enum Step {
 impl Framer {
     /// A framer for a new stream.
     pub const fn new(limits: Limits) -> Self {
+        Framer::at(Stage::Fresh, limits)
+    }
+
+    const fn at(stage: Stage, limits: Limits) -> Self {
         Framer {
             limits,
             buffer: Vec::new(),
@@ -103,9 +107,15 @@ impl Framer {
             place: Place::Between,
             depth: 0,
             elements: 0,
-            stage: Stage::Fresh,
+            stage,
             restarted: false,
         }
+    }
+
+    /// A framer for elements that come one by one, without a stream element around them.
+    pub const fn elements(limits: Limits) -> Self {
+        // Only `</>` fits this name, and it is as little an element as any other end tag.
+        Framer::at(Stage::Open(CompactString::const_new("")), limits)
     }
 
     /// Other limits from the next byte on: after authentication.

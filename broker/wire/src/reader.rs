@@ -39,12 +39,42 @@ pub struct StreamReader {
     framer: Framer,
     /// Declarations of the stream header, in force for every element.
     scope: Declarations,
+    /// Where messages come instead of bytes: how far they have.
+    messages: Option<Messages>,
+}
+
+/// A stream of messages (RFC 7395 §3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Messages {
+    /// `<open/>` must come.
+    AwaitOpen,
+    /// Elements may come.
+    Open,
 }
 
 impl StreamReader {
     /// A reader for a new stream.
     pub const fn new(limits: Limits) -> Self {
-        StreamReader { framer: Framer::new(limits), scope: Declarations::new() }
+        StreamReader { framer: Framer::new(limits), scope: Declarations::new(), messages: None }
+    }
+
+    /// A reader for a stream in which each message is one element and declares its namespaces itself (RFC 7395 §3.3.3).
+    pub const fn messages(limits: Limits) -> Self {
+        let messages = Some(Messages::AwaitOpen);
+        StreamReader { framer: Framer::elements(limits), scope: Declarations::new(), messages }
+    }
+
+    /// The limits in force.
+    pub const fn limits(&self) -> &Limits {
+        self.framer.limits()
+    }
+
+    /// A whole message. Take its event before feeding another.
+    pub fn feed_message(&mut self, message: &[u8]) {
+        self.framer.feed(message);
+        if message.first() != Some(&b'<') {
+            self.framer.fail(bad_format("A message begins with its element."));
+        }
     }
 
     /// Other limits from the next byte on: after authentication.
@@ -62,6 +92,9 @@ impl StreamReader {
     /// # Errors
     /// The stream error to answer with. It is final: further calls repeat it.
     pub fn next_event(&mut self) -> Result<Option<StreamEvent>, StreamError> {
+        if let Some(stage) = self.messages {
+            return self.next_message(stage);
+        }
         let limits = *self.framer.limits();
         let parsed = match self.framer.next_frame()? {
             None => return Ok(None),
@@ -77,6 +110,35 @@ impl StreamReader {
         parsed.map(Some).map_err(|error| self.framer.fail(error))
     }
 
+    fn next_message(&mut self, stage: Messages) -> Result<Option<StreamEvent>, StreamError> {
+        let is_idle = self.framer.is_blank();
+        let limits = *self.framer.limits();
+        let element = match self.framer.next_frame()? {
+            Some(Frame::Element(bytes)) => {
+                checked_text(bytes).and_then(|text| parse_element(text, &Declarations::new(), &limits))
+            }
+            Some(_) => Err(bad_format("A message is one element.")),
+            None if is_idle => return Ok(None),
+            None => Err(bad_format("A message is one complete element.")),
+        };
+        let event = element.and_then(|element| {
+            if !self.framer.is_blank() {
+                return Err(bad_format("A message is one element."));
+            }
+            match (stage, element.is(ns::FRAMING, "open"), element.is(ns::FRAMING, "close")) {
+                (_, _, true) => Ok(StreamEvent::Close),
+                (Messages::AwaitOpen, true, _) => {
+                    self.messages = Some(Messages::Open);
+                    Ok(StreamEvent::Open(StreamHeader::from_element(&element, ns::CLIENT.into())))
+                }
+                (Messages::Open, false, _) => Ok(StreamEvent::Element(element)),
+                (Messages::AwaitOpen, false, _) => Err(bad_format("The stream begins with an open element.")),
+                (Messages::Open, true, _) => Err(bad_format("The stream is open already.")),
+            }
+        });
+        event.map(Some).map_err(|error| self.framer.fail(error))
+    }
+
     /// True if no received byte is waiting.
     pub fn is_empty(&self) -> bool {
         self.framer.is_empty()
@@ -89,7 +151,10 @@ impl StreamReader {
 
     /// Expects a new stream header, as after TLS or SASL negotiation (RFC 6120 §4.3.3). Waiting bytes stay.
     pub fn restart(&mut self) {
-        self.framer.restart();
+        match &mut self.messages {
+            Some(stage) => *stage = Messages::AwaitOpen,
+            None => self.framer.restart(),
+        }
         self.scope = Declarations::new();
     }
 }
@@ -103,16 +168,11 @@ fn read_header(bytes: &[u8], limits: &Limits) -> Result<(StreamHeader, Declarati
     if element.name() != "stream" {
         return Err(StreamError::new(StreamCondition::BadFormat).with_text("Not a stream header."));
     }
-    let attribute = |name| element.attr(name).map(String::from);
-    let header = StreamHeader {
-        content,
-        from: attribute("from"),
-        to: attribute("to"),
-        id: attribute("id"),
-        version: attribute("version"),
-        lang: element.lang().map(String::from),
-    };
-    Ok((header, scope))
+    Ok((StreamHeader::from_element(&element, content), scope))
+}
+
+fn bad_format(text: &'static str) -> StreamError {
+    StreamError::new(StreamCondition::BadFormat).with_text(text)
 }
 
 /// The attributes of a stream header, as written (RFC 6120 §4.7). Addresses are checked where they are used.
@@ -137,6 +197,18 @@ impl StreamHeader {
     pub fn new(content: impl Into<Namespace>) -> Self {
         let version = Some(String::from("1.0"));
         StreamHeader { content: content.into(), from: None, to: None, id: None, version, lang: None }
+    }
+
+    fn from_element(element: &Element, content: Namespace) -> Self {
+        let attribute = |name| element.attr(name).map(String::from);
+        StreamHeader {
+            content,
+            from: attribute("from"),
+            to: attribute("to"),
+            id: attribute("id"),
+            version: attribute("version"),
+            lang: element.lang().map(String::from),
+        }
     }
 
     /// Major and minor version; absent means 0.9 (RFC 6120 §4.7.5). `None` if it is not two numbers.

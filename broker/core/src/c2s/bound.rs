@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use torg_wire::stream::Framing;
+
 use crate::router::Router;
 use crate::session::{Parcel, Session};
 
@@ -20,12 +22,12 @@ impl Bound {
     }
 
     /// Takes the next stanzas, about `bytes` of them, as text to write.
-    pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize) {
+    pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize, framing: Framing) {
         let from = self.in_flight.len();
         if self.session.queue.pop_some(&mut self.in_flight, bytes) {
             out.reserve(self.in_flight.iter().skip(from).map(|parcel| parcel.text.len()).sum());
             for parcel in self.in_flight.iter().skip(from) {
-                out.extend_from_slice(&parcel.text);
+                framing.put(out, &parcel.text);
             }
         }
     }

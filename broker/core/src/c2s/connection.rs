@@ -21,6 +21,7 @@ use torg_wire::xep::sm::Failed;
 
 use super::Shell;
 use super::bound::Bound;
+use super::codec::Codec;
 use super::gate::Place;
 use crate::identity::Proof;
 use crate::limits::STUCK;
@@ -40,7 +41,8 @@ pub(super) enum Next {
     Closed(Why),
 }
 
-pub(super) struct Connection {
+pub(super) struct Connection<C> {
+    codec: C,
     shell: Arc<Shell>,
     pub(super) machine: ServerStream,
     /// Its place among those who have not logged in, until it has.
@@ -53,9 +55,18 @@ pub(super) struct Connection {
     out: Vec<u8>,
 }
 
-impl Connection {
-    pub(super) fn new(shell: Arc<Shell>, machine: ServerStream, place: Place) -> Self {
-        Connection { shell, machine, place: Some(place), bound: None, since: 0, throttled: None, out: Vec::new() }
+impl<C: Codec> Connection<C> {
+    pub(super) fn new(shell: Arc<Shell>, machine: ServerStream, codec: C, place: Place) -> Self {
+        Connection {
+            codec,
+            shell,
+            machine,
+            place: Some(place),
+            bound: None,
+            since: 0,
+            throttled: None,
+            out: Vec::new(),
+        }
     }
 
     /// Runs the stream over `io` until it ends or turns to TLS. An error is that of the connection.
@@ -69,13 +80,13 @@ impl Connection {
                     return Ok(next);
                 }
             }
-            if self.end_if_asked() {
+            if self.end_if_asked() || self.codec.advance(&mut self.machine) {
                 continue;
             }
             if let Some(bound) = &mut self.bound {
-                bound.take(&mut self.out, WRITE);
+                bound.take(&mut self.out, WRITE, self.machine.framing());
             }
-            if self.out.is_empty() {
+            if self.out.is_empty() && !self.codec.owes() {
                 self.wait(io).await?;
             } else {
                 self.flush(io).await?;
@@ -114,7 +125,9 @@ impl Connection {
                 // The session ends now, not when the peer has taken notice.
                 self.bound = None;
                 flushed?;
+                self.codec.farewell(&mut self.out);
                 // The other side may be gone already; it has been told.
+                let _ = timeout(STUCK, io.write_all(&self.out)).await;
                 let _ = timeout(STUCK, io.shutdown()).await;
                 return Ok(Some(Next::Closed(why)));
             }
@@ -197,12 +210,12 @@ impl Connection {
 
     /// Waits for bytes, stanzas or a deadline.
     async fn wait<S: AsyncRead + Unpin>(&mut self, io: &mut S) -> io::Result<()> {
-        let deadline = earlier(self.machine.deadline(), self.throttled);
+        let deadline = earlier(earlier(self.machine.deadline(), self.throttled), self.codec.deadline());
         let bound = self.bound.as_ref().map(|bound| Arc::clone(&bound.session));
-        let machine = &mut self.machine;
+        let (machine, codec) = (&mut self.machine, &mut self.codec);
         let stop = &self.shell.router.shared().stop;
         tokio::select! {
-            read = receive(io, machine), if self.throttled.is_none() => match read? {
+            read = receive(io, machine, codec), if self.throttled.is_none() => match read? {
                 0 => self.machine.end_of_input(),
                 count => self.count(count),
             },
@@ -220,6 +233,7 @@ impl Connection {
         if self.throttled.is_some_and(|until| until <= now) {
             self.throttled = None;
         }
+        self.codec.wake(now);
         self.machine.wake(now);
     }
 
@@ -234,6 +248,7 @@ impl Connection {
     }
 
     async fn flush<S: AsyncWrite + Unpin>(&mut self, io: &mut S) -> io::Result<()> {
+        self.codec.encode(&mut self.out)?;
         if self.out.is_empty() {
             return Ok(());
         }
@@ -258,14 +273,18 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 }
 
 /// Reads into the stack and feeds the machine: no buffer outlives the call. Cancel safe: bytes are fed as soon as they are there.
-async fn receive<S: AsyncRead + Unpin>(io: &mut S, machine: &mut ServerStream) -> io::Result<usize> {
+async fn receive<S, C>(io: &mut S, machine: &mut ServerStream, codec: &mut C) -> io::Result<usize>
+where
+    S: AsyncRead + Unpin,
+    C: Codec,
+{
     std::future::poll_fn(|context| {
         let mut space = [const { MaybeUninit::uninit() }; READ];
         let mut buffer = ReadBuf::uninit(&mut space);
         let read = ready!(Pin::new(&mut *io).poll_read(context, &mut buffer));
         Poll::Ready(match read {
             Ok(()) => {
-                machine.receive(buffer.filled());
+                codec.receive(machine, buffer.filled());
                 Ok(buffer.filled().len())
             }
             // A peer that just goes, without TLS's farewell or the stream's: no more than a lost connection.

@@ -19,7 +19,7 @@ struct Inside {
 
 /// A place among those who have not logged in; given back by dropping it.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     gate: Arc<Gate>,
     address: Option<IpAddr>,
 }

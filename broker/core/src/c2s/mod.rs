@@ -4,7 +4,9 @@
 //! `socket2`: keep-alive options of TCP, which the standard library does not set. tokio uses it itself.
 
 mod bound;
+mod codec;
 mod connection;
+mod entrance;
 mod gate;
 mod listener;
 
@@ -20,9 +22,12 @@ use tokio_rustls::server::TlsStream;
 use torg_wire::seed::Seed;
 use torg_wire::stream::{LOGIN_TIME, Secured, ServerSettings, ServerStream, Why};
 
+pub use codec::Codec;
+use codec::Plain;
 use connection::{Connection, Next};
+pub use entrance::Entrance;
 pub(crate) use gate::Gate;
-use gate::Place;
+pub use gate::Place;
 pub use listener::{Listener, PipeConnector, PipeListener, pipe};
 
 use crate::router::Router;
@@ -92,6 +97,10 @@ where
         // Dropping the connection gives back what it has not written.
         () = cut.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     };
+    note(ended);
+}
+
+fn note(ended: io::Result<Why>) {
     match ended {
         Ok(why) => tracing::debug!(%why, "Stream ended."),
         Err(error) => tracing::debug!(%error, "Connection lost."),
@@ -107,7 +116,7 @@ where
     let (mut stream, secured) = Box::pin(handshake(&shell, socket, begun)).await?;
     // The handshake counts against the time to log in: the machine's clock starts at the connection.
     let machine = ServerStream::direct_tls(Arc::clone(&shell.settings), seed, secured, begun);
-    finish(&mut Connection::new(shell, machine, place), &mut stream).await
+    finish(&mut Connection::new(shell, machine, Plain, place), &mut stream).await
 }
 
 async fn start_tls<S>(shell: Arc<Shell>, mut socket: S, place: Place) -> io::Result<Why>
@@ -116,7 +125,7 @@ where
 {
     let begun = now();
     let machine = ServerStream::new(Arc::clone(&shell.settings), seed()?, begun);
-    let mut connection = Connection::new(Arc::clone(&shell), machine, place);
+    let mut connection = Connection::new(Arc::clone(&shell), machine, Plain, place);
     if let Next::Closed(why) = connection.run(&mut socket).await? {
         return Ok(why);
     }
@@ -125,9 +134,10 @@ where
     finish(&mut connection, &mut stream).await
 }
 
-async fn finish<S>(connection: &mut Connection, stream: &mut S) -> io::Result<Why>
+async fn finish<S, C>(connection: &mut Connection<C>, stream: &mut S) -> io::Result<Why>
 where
     S: AsyncRead + AsyncWrite + Unpin,
+    C: Codec,
 {
     match connection.run(stream).await? {
         Next::Closed(why) => Ok(why),

@@ -12,6 +12,7 @@
 //!   segment is seen as such, and a slow store holds back the peer instead of filling a queue.
 
 mod client;
+mod framing;
 mod server;
 mod talk;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod testing;
 use std::time::Duration;
 
 pub use client::{ClientFault, ClientOutput, ClientSettings, ClientStream};
+pub use framing::{Framing, MESSAGE_END};
 pub use server::{Output, ServerSettings, ServerStream};
 
 use crate::jid::BareJid;

@@ -1,22 +1,28 @@
 //! What a machine wants to say and ask: bytes first, then at most one question.
 
-use crate::reader::{STREAM_END, StreamHeader};
+use super::framing::Framing;
+use crate::reader::StreamHeader;
 use crate::stanza::Stanza;
 use crate::stream_error::StreamError;
-use crate::xml::{Element, Scope, Sink as _};
+use crate::xml::{Element, Scope};
 
 /// Outgoing bytes and one outgoing event of kind `E`.
 #[derive(Debug)]
 pub(super) struct Talk<E> {
     out: Vec<u8>,
     event: Option<E>,
+    framing: Framing,
     /// Our header of the stream in force is out, so an end tag is due.
     open: bool,
 }
 
 impl<E> Talk<E> {
-    pub(super) const fn new() -> Talk<E> {
-        Talk { out: Vec::new(), event: None, open: false }
+    pub(super) const fn new(framing: Framing) -> Talk<E> {
+        Talk { out: Vec::new(), event: None, framing, open: false }
+    }
+
+    pub(super) const fn framing(&self) -> Framing {
+        self.framing
     }
 
     pub(super) const fn is_open(&self) -> bool {
@@ -25,7 +31,7 @@ impl<E> Talk<E> {
 
     pub(super) fn open(&mut self, header: &StreamHeader) {
         self.open = true;
-        header.write_to(&mut self.out);
+        self.framing.put_header(&mut self.out, header);
     }
 
     /// The stream starts anew: the next thing to say is a header.
@@ -34,15 +40,25 @@ impl<E> Talk<E> {
     }
 
     pub(super) fn element(&mut self, element: &Element) {
-        element.write_to(&mut self.out, &Scope::CLIENT);
+        match self.framing {
+            Framing::Stream => element.write_to(&mut self.out, &Scope::CLIENT),
+            Framing::Messages => self.framing.put(&mut self.out, &element.to_bytes(&Scope::CLIENT)),
+        }
     }
 
     pub(super) fn stanza(&mut self, stanza: &Stanza) {
-        stanza.write_to(&mut self.out, &Scope::CLIENT);
+        match self.framing {
+            Framing::Stream => stanza.write_to(&mut self.out, &Scope::CLIENT),
+            Framing::Messages => {
+                let mut written = Vec::new();
+                stanza.write_to(&mut written, &Scope::CLIENT);
+                self.framing.put(&mut self.out, &written);
+            }
+        }
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+        self.framing.put(&mut self.out, bytes);
     }
 
     pub(super) fn error(&mut self, error: &StreamError) {
@@ -52,7 +68,7 @@ impl<E> Talk<E> {
     pub(super) fn end(&mut self) {
         if self.open {
             self.open = false;
-            self.out.put(STREAM_END);
+            self.framing.put_end(&mut self.out);
         }
     }
 

@@ -163,7 +163,7 @@ impl ClientStream {
         let common = Common { settings, seed, secured };
         let mut stream = ClientStream {
             reader: StreamReader::new(Limits::CLIENT),
-            talk: Talk::new(),
+            talk: Talk::new(super::Framing::Stream),
             stage: Stage::Closed,
             deadline: now.checked_add(LOGIN_TIME),
         };

@@ -5,6 +5,8 @@
 mod auth;
 mod bind;
 mod header;
+#[cfg(test)]
+mod message_tests;
 mod ready;
 #[cfg(test)]
 mod sm_tests;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::talk::Talk;
-use super::{BIND_TIME, CLOSE_TIME, LOGIN_TIME, Secured, Why};
+use super::{BIND_TIME, CLOSE_TIME, Framing, LOGIN_TIME, Secured, Why};
 use crate::jid::{BareJid, DomainPart, FullJid, ResourcePart};
 use crate::reader::{StreamEvent, StreamHeader, StreamReader};
 use crate::sasl::{self, AccountClass, Credentials, PasswordCheck, PasswordVerdict, ScramHash};
@@ -161,20 +163,35 @@ fn fault(condition: StreamCondition, text: &'static str) -> Why {
 impl ServerStream {
     /// A stream on a connection without TLS: STARTTLS will be required. `seed` is fresh randomness for this stream alone.
     pub fn new(settings: Arc<ServerSettings>, seed: Seed, now: Instant) -> ServerStream {
-        ServerStream::start(settings, seed, None, now)
+        ServerStream::start(settings, seed, None, Framing::Stream, now)
     }
 
     /// A stream on a connection that is secured already: direct TLS (XEP-0368).
     pub fn direct_tls(settings: Arc<ServerSettings>, seed: Seed, secured: Secured, now: Instant) -> ServerStream {
-        ServerStream::start(settings, seed, Some(secured), now)
+        ServerStream::start(settings, seed, Some(secured), Framing::Stream, now)
     }
 
-    fn start(settings: Arc<ServerSettings>, seed: Seed, secured: Option<Secured>, now: Instant) -> ServerStream {
+    /// A stream over messages, as on a WebSocket (RFC 7395), secured by what is below. Behind a proxy that ends TLS for us there are
+    /// no channel bindings. Feed it with [`ServerStream::receive_message`]; what it writes is cut at [`super::MESSAGE_END`].
+    pub fn messages(settings: Arc<ServerSettings>, seed: Seed, secured: Secured, now: Instant) -> ServerStream {
+        ServerStream::start(settings, seed, Some(secured), Framing::Messages, now)
+    }
+
+    fn start(
+        settings: Arc<ServerSettings>,
+        seed: Seed,
+        secured: Option<Secured>,
+        framing: Framing,
+        now: Instant,
+    ) -> ServerStream {
         let common = Common { settings: settings.clone(), seed, secured, tries: 0, lang: None };
         ServerStream {
             settings,
-            reader: StreamReader::new(Limits::BEFORE_LOGIN),
-            talk: Talk::new(),
+            reader: match framing {
+                Framing::Stream => StreamReader::new(Limits::BEFORE_LOGIN),
+                Framing::Messages => StreamReader::messages(Limits::BEFORE_LOGIN),
+            },
+            talk: Talk::new(framing),
             stage: Stage::Negotiating(Box::new(Negotiation { common, step: Step::Header(AwaitHeader { who: None }) })),
             deadline: now.checked_add(LOGIN_TIME),
         }
@@ -185,6 +202,21 @@ impl ServerStream {
     /// Received bytes. Take every output before feeding more.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.reader.feed(bytes);
+    }
+
+    /// A received message, whole. Take every output before feeding another.
+    pub fn receive_message(&mut self, message: &[u8]) {
+        self.reader.feed_message(message);
+    }
+
+    /// How what is written is framed.
+    pub const fn framing(&self) -> Framing {
+        self.talk.framing()
+    }
+
+    /// Bytes that a message may have now: more than before once the client has logged in.
+    pub const fn message_bytes_max(&self) -> usize {
+        self.reader.limits().bytes
     }
 
     /// The connection ended: no further bytes will come.

@@ -1,0 +1,69 @@
+//! How other listeners than those of XMPP itself bring clients in: they accept a connection, speak what is theirs on it, and hand it
+//! over with a codec for what lies below the stream (RFC 7395).
+
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use torg_wire::stream::{Secured, ServerStream};
+
+use super::codec::Codec;
+use super::connection::Connection;
+use super::gate::Place;
+use super::{Shell, finish, note, seed};
+use crate::tls::Served;
+
+/// A way into the broker for connections accepted elsewhere. Cheap to clone.
+#[derive(Clone)]
+pub struct Entrance(Arc<Shell>);
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entrance").finish_non_exhaustive()
+    }
+}
+
+impl Entrance {
+    pub(crate) fn new(shell: Arc<Shell>) -> Self {
+        Entrance(shell)
+    }
+
+    /// A place for a connection that has not logged in, counted together with those of all other listeners; `None` if it must go away.
+    pub fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
+        self.0.gate.enter(address)
+    }
+
+    /// The certificate in force.
+    pub fn tls(&self) -> Arc<Served> {
+        self.0.tls.current()
+    }
+
+    /// Runs a task that the broker's stop waits for, and cuts off at its deadline.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.0.router.shared().cut.clone();
+        self.0.router.spawn(async move { cut.run_until_cancelled(task).await.unwrap_or_default() });
+    }
+
+    /// Ends when the broker stops: no new connections from then on.
+    pub async fn stopping(&self) {
+        self.0.router.shared().stop.cancelled().await;
+    }
+
+    /// Runs a client's stream of messages over `io` until it ends. `begun` is when the connection was accepted: the time to log in
+    /// counts from there.
+    pub async fn serve<S, C>(&self, mut io: S, codec: C, secured: Secured, place: Place, begun: Instant)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin,
+        C: Codec,
+    {
+        let shell = Arc::clone(&self.0);
+        let stream = async {
+            let machine = ServerStream::messages(Arc::clone(&shell.settings), seed()?, secured, begun);
+            finish(&mut Connection::new(shell, machine, codec, place), &mut io).await
+        };
+        note(stream.await);
+    }
+}
