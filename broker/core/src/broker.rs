@@ -18,12 +18,14 @@ use torg_wire::stream_error::{StreamCondition, StreamError};
 use torg_wire::xml::{Element, Limits as XmlLimits};
 
 use crate::allowance::Allowances;
+use crate::blocking::{self, Blocklists};
 use crate::c2s::{self, Begin, Entrance, Gate, Listener, Shell};
 use crate::changes::{self, Changes};
 use crate::credentials::Credentials;
 use crate::limits::Limits;
 use crate::mesh::{Mesh, Solo};
 use crate::offline::{self, Offline};
+use crate::personal::{self, Personal};
 use crate::roster::{self, Rosters};
 use crate::router::{Router, Shared};
 use crate::service::Service;
@@ -124,6 +126,8 @@ impl Builder {
             offline: Offline::new(Arc::clone(&self.store)),
             changes,
             allowances: Allowances::default(),
+            blocking: Blocklists::open(Arc::clone(&self.store)).await?,
+            personal: Personal::new(Arc::clone(&self.store), self.clock.now()),
             credentials: self.credentials,
             clock: self.clock,
             limits: self.limits,
@@ -240,6 +244,7 @@ impl Broker {
             // Internal sessions that their owners still hold.
             self.shell.router.end_session(&session).await;
         }
+        self.shell.router.flush_activity().await;
         in_time
     }
 }
@@ -258,11 +263,13 @@ pub async fn forget_account(store: &dyn Engine, account: &BareJid) -> Result<(),
 #[must_use]
 pub fn forgetting(batch: Batch, account: &BareJid) -> Batch {
     // The log first: it notes who is about to lose a contact.
-    Offline::forget(Rosters::forget(changes::removed(batch, account), account), account)
+    let batch = Offline::forget(Rosters::forget(changes::removed(batch, account), account), account);
+    Personal::forget(Blocklists::forget(batch, account), account)
 }
 
 /// The tables of the broker itself; for tools that open its store without starting it.
-pub const MIGRATIONS: &[torg_store::Migrations] = &[roster::MIGRATIONS, offline::MIGRATIONS, changes::MIGRATIONS];
+pub const MIGRATIONS: &[torg_store::Migrations] =
+    &[roster::MIGRATIONS, offline::MIGRATIONS, changes::MIGRATIONS, blocking::MIGRATIONS, personal::MIGRATIONS];
 
 fn default_policy() -> Result<Policy, BrokerError> {
     let mut secret = [0; 32];

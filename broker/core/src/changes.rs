@@ -161,6 +161,10 @@ async fn apply(router: &Router, change: &Change) -> Result<(), StoreError> {
             router.lost_contact(&contact, &change.account, state).await?;
         }
     }
+    router.shared().blocking.changed(&change.account);
+    if change.kind == Kind::Removed as i64 {
+        router.shared().personal.removed(&change.account);
+    }
     for session in router.shared().sessions.of(change.account.as_str()).iter() {
         // One that logged in afterwards has proven what holds now.
         if session.since < change.number && matches!(session.proof, Proof::Client(_)) {

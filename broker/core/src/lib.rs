@@ -1,6 +1,7 @@
 //! The broker: router, sessions, client connections, roster, presence, offline messages.
 
 mod allowance;
+mod blocking;
 mod broker;
 mod bucket;
 mod c2s;
@@ -11,6 +12,7 @@ pub mod limits;
 mod mesh;
 mod offline;
 pub mod peers;
+mod personal;
 mod roster;
 mod router;
 pub mod s2s;

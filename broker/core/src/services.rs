@@ -119,6 +119,7 @@ impl Services {
         }
         if place == Place::Server {
             features.push(OFFLINE_MESSAGES);
+            features.extend_from_slice(xep::FOR_ACCOUNTS);
         }
         features.sort_unstable();
         features.dedup();

@@ -21,6 +21,8 @@ pub(crate) async fn run(router: Router) {
             () = stop.cancelled() => return,
         }
         router.shared().allowances.sweep();
+        router.shared().blocking.sweep(|owner| !router.shared().sessions.of(owner.as_str()).is_empty());
+        router.flush_activity().await;
         sweep(&router).await;
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use torg_store::StoreError;
 use torg_wire::ns;
 use torg_wire::stanza::{MessageType, Stanza, StanzaKind};
+use torg_wire::xep::carbons::is_copy_mark;
 use torg_wire::xep::time::delay;
 use torg_wire::xml::{Element, Limits, parse_document};
 
@@ -29,8 +30,12 @@ pub(crate) fn is_storable(message: &Stanza) -> bool {
         StanzaKind::Message(MessageType::Chat) => message.child(ns::CLIENT, "body").is_some(),
         _ => false,
     };
-    let refused =
-        |child: &Element| is_iot(child) || child.is(ns::HINTS, "no-store") || child.is(ns::HINTS, "no-permanent-store");
+    let refused = |child: &Element| {
+        is_iot(child)
+            || is_copy_mark(child)
+            || child.is(ns::HINTS, "no-store")
+            || child.is(ns::HINTS, "no-permanent-store")
+    };
     kept_kind && !message.children().iter().any(refused)
 }
 

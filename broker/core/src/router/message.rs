@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use torg_wire::jid::Jid;
 use torg_wire::stanza::{MessageType, Stanza, StanzaCondition, StanzaKind};
+use torg_wire::xep::carbons::is_copy_mark;
 use torg_wire::xml::Scope;
 
 use super::routing::{Candidate, Destination, destination};
@@ -55,7 +56,10 @@ impl Router {
         if let Some(session) = to.resource().and_then(|resource| self.0.sessions.find(to.bare_str(), resource)) {
             let letter = Letter::new(stanza);
             return match letter.give(&session) {
-                Taken::Yes => Ok(()),
+                Taken::Yes => {
+                    self.copy_received(letter.stanza(), to.bare_str(), std::iter::once(&session));
+                    Ok(())
+                }
                 Taken::Full => self.overflow(&letter, &session).await,
                 Taken::Gone => self.deliver_to_account(letter.stanza().clone(), kind, None).await,
             };
@@ -86,6 +90,7 @@ impl Router {
                 let chosen: Vec<&Arc<Session>> =
                     positions.iter().filter_map(|position| sessions.get(*position)).collect();
                 let taken = chosen.iter().filter(|session| letter.give(session) == Taken::Yes).count();
+                self.copy_received(letter.stanza(), to.bare_str(), chosen.iter().copied());
                 match chosen.first() {
                     Some(session) if taken == 0 => self.overflow(&letter, session).await,
                     _ => Ok(()),
@@ -155,6 +160,9 @@ impl Router {
 
     /// What a session left behind goes on as if its resource had not been there.
     pub(super) async fn reroute(&self, stanza: Stanza) {
+        if stanza.children().iter().any(is_copy_mark) {
+            return; // a copy made by us for that session alone (XEP-0280)
+        }
         match stanza.kind() {
             StanzaKind::Message(kind) => {
                 let request = crate::service::header(&stanza);

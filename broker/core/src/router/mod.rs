@@ -24,17 +24,20 @@ use torg_wire::ns;
 use torg_wire::sasl::AccountClass;
 use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaKind};
 use torg_wire::stream_error::{StreamCondition, StreamError};
+use torg_wire::xep::carbons::is_copy_mark;
 use torg_wire::xml::Element;
 
 pub(crate) use letter::{Letter, Taken};
 
 use crate::allowance::{Allowance, Allowances};
+use crate::blocking::Blocklists;
 use crate::changes::Changes;
 use crate::credentials::{Credentials, CredentialsUnavailable};
 use crate::identity::{Envelope, Proof};
 use crate::limits::Limits;
 use crate::mesh::Mesh;
 use crate::offline::Offline;
+use crate::personal::Personal;
 use crate::roster::Rosters;
 use crate::service;
 use crate::services::Services;
@@ -52,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) offline: Offline,
     pub(crate) changes: Changes,
     pub(crate) allowances: Allowances,
+    pub(crate) blocking: Blocklists,
+    pub(crate) personal: Personal,
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -155,17 +160,29 @@ impl Router {
             session.jid.as_jid().clone()
         };
         stanza.set_from(Some(from));
-        if stanza.children().iter().any(|child| self.is_reserved(child)) {
-            stanza.retain_children(|child| !self.is_reserved(child));
-        }
+        self.strip_reserved(&mut stanza);
         Ok(Envelope::new(session.identity(), stanza))
     }
 
-    /// Marks that only this server may put on a stanza: a delay it has caused, an id it has given.
+    /// Takes off whatever only this server may put on a stanza; for everything that comes from outside.
+    pub(crate) fn strip_reserved(&self, stanza: &mut Stanza) {
+        if stanza.children().iter().any(|child| self.is_reserved(child)) {
+            stanza.retain_children(|child| !self.is_reserved(child));
+        }
+    }
+
+    /// Marks that only this server may put on a stanza: a delay it has caused, an id it has given, a copy it has made (forged copies
+    /// were believed by many clients, CVE-2017-5589 and its kind; nobody but the own server of an account ever makes one).
     fn is_reserved(&self, child: &Element) -> bool {
         let domain = self.0.domain.as_str();
         child.is(ns::DELAY, "delay") && child.attr("from") == Some(domain)
-            || child.is(ns::STANZA_ID, "stanza-id") && child.attr("by") == Some(domain)
+            || child.is(ns::STANZA_ID, "stanza-id") && child.attr("by").is_some_and(|by| self.is_ours(by))
+            || is_copy_mark(child)
+    }
+
+    /// The domain or an account of it.
+    fn is_ours(&self, by: &str) -> bool {
+        Jid::parse(by).is_ok_and(|by| by.domain() == self.0.domain.as_str())
     }
 
     /// Handles one stanza of a session. What is done at once leaves nothing; else the work that is left is to be awaited before
@@ -180,11 +197,38 @@ impl Router {
         session: &Arc<Session>,
         stanza: Stanza,
     ) -> Result<Option<BoxFuture<'static, ()>>, StreamError> {
-        let envelope = self.admit(session, stanza)?;
+        let mut envelope = self.admit(session, stanza)?;
         session.asks(envelope.stanza());
-        let Some(envelope) = self.hand_over(envelope) else { return Ok(None) };
+        let screened = self.passes_blocking(envelope.stanza());
+        if screened {
+            self.copy_sent(session, envelope.stanza());
+            envelope = match self.hand_over(envelope) {
+                Some(envelope) => envelope,
+                None => return Ok(None),
+            };
+        }
         let (router, session) = (self.clone(), Arc::clone(session));
-        Ok(Some(Box::pin(async move { router.route(&session, envelope).await })))
+        Ok(Some(Box::pin(async move {
+            if screened || router.may_pass(&session, &envelope).await {
+                router.route(&session, envelope).await;
+            }
+        })))
+    }
+
+    /// Whether the block lists let it pass; what they stop has been answered.
+    async fn may_pass(&self, session: &Session, envelope: &Envelope) -> bool {
+        match self.screen(envelope.identity().jid(), envelope.stanza()).await {
+            Ok(true) => {
+                self.copy_sent(session, envelope.stanza());
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::error!(%error, from = %session.jid, "A block list could not be read.");
+                self.refuse(envelope.stanza(), StanzaCondition::InternalServerError);
+                false
+            }
+        }
     }
 
     /// The usual case: an iq or a message for a session that is here and takes it. Gives back what is any other case.
@@ -201,7 +245,10 @@ impl Router {
         let (identity, stanza) = envelope.into_parts();
         let letter = Letter::new(stanza);
         match letter.give(&target) {
-            Taken::Yes => None,
+            Taken::Yes => {
+                self.copy_received(letter.stanza(), target.account.as_str(), std::iter::once(&target));
+                None
+            }
             Taken::Full | Taken::Gone => Some(Envelope::new(identity, letter.into_stanza())),
         }
     }

@@ -61,7 +61,8 @@ impl Router {
         let before = session.set_presence(Some(Arc::new(stanza.clone())), priority);
         let initial = before.is_none();
         let peers = self.0.rosters.peers(&session.account).await?;
-        self.broadcast(session, &stanza, &peers.watchers);
+        let watchers = self.unblocked(session.jid.as_jid(), peers.watchers).await?;
+        self.broadcast(session, &stanza, &watchers);
         if initial {
             self.introduce(session).await?;
         }
@@ -101,6 +102,7 @@ impl Router {
         let mut presences = VecDeque::new();
         let mut contacts = self.0.rosters.seen_by(&session.account).await?;
         contacts.push(session.account.clone());
+        let contacts = self.unblocked(session.jid.as_jid(), contacts).await?;
         for contact in contacts {
             let others = self.available(contact.as_str());
             presences.extend(others.iter().filter(|other| !Arc::ptr_eq(other, session)).map(Arc::downgrade));
@@ -189,7 +191,12 @@ impl Router {
                 Ok(peers) => told = peers.watchers,
                 Err(error) => failed = Some(error),
             }
+            match self.unblocked(session.jid.as_jid(), std::mem::take(&mut told)).await {
+                Ok(free) => told = free,
+                Err(error) => failed = Some(error),
+            }
             self.broadcast(session, &stanza, &told);
+            self.note_departure(session, &stanza);
             // The sender hears its own word too, although it is no longer among the available. (If it has ended, nobody does.)
             Letter::new(stanza.clone().with_to(&session.account)).give(session);
         }

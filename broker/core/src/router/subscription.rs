@@ -222,7 +222,7 @@ impl Router {
     }
 
     /// All available sessions of the account appear to the contact, or vanish from it.
-    fn show_all_to(&self, owner: &BareJid, contact: &BareJid, appear: bool) {
+    pub(crate) fn show_all_to(&self, owner: &BareJid, contact: &BareJid, appear: bool) {
         for session in self.available(owner.as_str()) {
             let presence = if appear { session.presence().map(|presence| Stanza::clone(&presence)) } else { None };
             let gone = || Stanza::presence(PresenceType::Unavailable).with_from(&session.jid);

@@ -5,6 +5,7 @@ mod attached;
 mod outstanding;
 mod queue;
 mod table;
+mod wishes;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -38,6 +39,7 @@ pub(crate) struct Session {
     pub(crate) allowance: Arc<Allowance>,
     /// Set once its end has been announced.
     pub(crate) ended: OnceCell<()>,
+    wishes: wishes::Wishes,
     state: Mutex<State>,
 }
 
@@ -82,6 +84,7 @@ impl Session {
             since,
             allowance,
             ended: OnceCell::new(),
+            wishes: wishes::Wishes::default(),
             state: Mutex::new(State {
                 presence: None,
                 priority: 0,

@@ -1,5 +1,6 @@
 //! What the broker itself answers: one file per standard, one line each in [`BUILTIN`].
 
+mod carbons;
 mod disco;
 mod ping;
 mod session;
@@ -7,10 +8,13 @@ mod time;
 mod version;
 
 use futures_util::future::BoxFuture;
+use torg_wire::ns;
 use torg_wire::stanza::Stanza;
 use torg_wire::xep::time::answer;
 
+use crate::blocking;
 use crate::identity::Envelope;
+use crate::personal;
 use crate::roster;
 use crate::router::Router;
 use crate::service::{Reply, Route};
@@ -26,6 +30,10 @@ pub(crate) struct Builtin {
     pub(crate) run: for<'a> fn(&'a Router, Envelope, Reply) -> BoxFuture<'a, ()>,
 }
 
+/// What the server does for accounts and says so at its own address too, where clients look for it (XEP-0191 §3.1, XEP-0280 §3,
+/// XEP-0054 §4).
+pub(crate) const FOR_ACCOUNTS: &[&str] = &[ns::BLOCKING, ns::CARBONS, ns::CARBONS_RULES, ns::PRIVATE, ns::VCARD];
+
 /// The table of everything the broker answers by itself.
 pub(crate) const BUILTIN: &[Builtin] = &[
     Builtin {
@@ -33,6 +41,43 @@ pub(crate) const BUILTIN: &[Builtin] = &[
         routes: roster::ROUTES,
         advertised: true,
         run: |router, envelope, reply| Box::pin(roster::handle(router, envelope, reply)),
+    },
+    Builtin {
+        places: &[Place::OwnAccount],
+        routes: blocking::ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(blocking::handle(router, envelope, reply)),
+    },
+    Builtin {
+        places: &[Place::OwnAccount],
+        routes: carbons::ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(async move { carbons::handle(router, &envelope, reply) }),
+    },
+    Builtin {
+        places: &[Place::OwnAccount],
+        routes: personal::PRIVATE_ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(personal::handle_private(router, envelope, reply)),
+    },
+    Builtin {
+        // Only to say that it is forbidden.
+        places: &[Place::Account],
+        routes: personal::PRIVATE_ROUTES,
+        advertised: false,
+        run: |router, envelope, reply| Box::pin(personal::handle_private(router, envelope, reply)),
+    },
+    Builtin {
+        places: &[Place::OwnAccount, Place::Account],
+        routes: personal::VCARD_ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(personal::handle_vcard(router, envelope, reply)),
+    },
+    Builtin {
+        places: &[Place::Server, Place::OwnAccount, Place::Account],
+        routes: personal::LAST_ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(personal::handle_last(router, envelope, reply)),
     },
     Builtin {
         places: &[Place::Server, Place::OwnAccount, Place::Account, Place::Service],

@@ -29,9 +29,10 @@ impl Request {
     /// See [`Malformed`].
     pub fn decode(element: &Element) -> Option<Result<Self, Malformed>> {
         if element.is(ns::BLOCKING, "block") {
-            return Some(items(element).and_then(|items| {
-                if items.is_empty() { Err(Malformed::Shape) } else { Ok(Request::Block(items)) }
-            }));
+            return Some(
+                items(element)
+                    .and_then(|items| if items.is_empty() { Err(Malformed::Shape) } else { Ok(Request::Block(items)) }),
+            );
         }
         element.is(ns::BLOCKING, "unblock").then(|| items(element).map(Request::Unblock))
     }
@@ -106,7 +107,10 @@ mod tests {
         assert_eq!(Request::decode(&block), Some(Err(Malformed::Shape)));
         let item = Element::new(ns::BLOCKING, "item");
         assert_eq!(Request::decode(&block.clone().with_child(item.clone())), Some(Err(Malformed::Shape)));
-        assert_eq!(Request::decode(&block.clone().with_child(item.with_attr("jid", "@"))), Some(Err(Malformed::Address)));
+        assert_eq!(
+            Request::decode(&block.clone().with_child(item.with_attr("jid", "@"))),
+            Some(Err(Malformed::Address))
+        );
         assert_eq!(Request::decode(&block.with_child(Element::new("urn:example", "x"))), Some(Err(Malformed::Shape)));
     }
 
