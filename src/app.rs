@@ -121,8 +121,7 @@ impl Appliance {
         let policy = Policy {
             scram_sha1: settings.broker.scram_sha_1,
             plain: settings.broker.plain,
-            external: false,
-            secret: accounts.server_secret().await?,
+            ..Policy::new(accounts.server_secret().await?)
         };
         let tls = Arc::new(torg_core::tls::ServerTls::new(&certificate.loaded)?);
         let credentials = Arc::new(accounts);

@@ -53,7 +53,7 @@ async fn site(change: impl FnOnce(&mut Policy)) -> Site {
     let name = DomainPart::parse("site.example").expect("a domain");
     let accounts = Accounts::new(store.clone(), name, clock.clone()).with_scram_sha1(true);
     let secret = accounts.server_secret().await.expect("secret");
-    let mut policy = Policy { scram_sha1: false, plain: false, external: false, secret };
+    let mut policy = Policy::new(secret);
     change(&mut policy);
     let tls = Arc::new(ServerTls::new(&loaded).expect("serves"));
     let builder = Broker::builder(domain(), store, Arc::new(accounts.clone()), clock, tls);

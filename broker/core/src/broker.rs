@@ -142,7 +142,8 @@ impl Builder {
         });
         router.spawn(sweep::run(router.clone()));
         router.spawn(changes::run(router.clone(), seen));
-        let settings = ServerSettings { domain, policy, features: features(), limits: XmlLimits::CLIENT };
+        let settings =
+            ServerSettings { domain, policy, features: features(), bind_inline: Vec::new(), limits: XmlLimits::CLIENT };
         let gate = Gate::new(self.limits.unauthenticated, self.limits.unauthenticated_per_address);
         Ok(Broker {
             shell: Arc::new(Shell {
@@ -274,7 +275,7 @@ pub const MIGRATIONS: &[torg_store::Migrations] =
 fn default_policy() -> Result<Policy, BrokerError> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(BrokerError::Random)?;
-    Ok(Policy { scram_sha1: false, plain: false, external: false, secret: ServerSecret::new(secret) })
+    Ok(Policy::new(ServerSecret::new(secret)))
 }
 
 /// What a stream offers after login (RFC 6121 §2.6.1, §3.4.1; XEP-0478 §3).

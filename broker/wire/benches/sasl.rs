@@ -24,7 +24,7 @@ fn password() -> Secret<String> {
 }
 
 fn policy() -> Policy {
-    Policy { scram_sha1: true, plain: false, external: false, secret: ServerSecret::new([1; 32]) }
+    Policy { scram_sha1: true, tokens: true, ..Policy::new(ServerSecret::new([1; 32])) }
 }
 
 fn bindings() -> ChannelBindings {
@@ -64,7 +64,7 @@ fn scram(criterion: &mut Criterion) {
                 let (mut server, _) = Server::start(mechanism, Some(black_box(&first)), "servernonce".into(), context);
                 server.credentials(Some(credentials.clone()), &policy);
                 let step = server.response(black_box(&last), String::new(), context);
-                assert!(matches!(step, ServerStep::Success { .. }));
+                assert!(matches!(step, ServerStep::Success(_)));
             });
         });
     }
@@ -92,8 +92,13 @@ fn secured() -> Secured {
 impl Recording {
     fn make() -> Recording {
         let domain = DomainPart::parse("site.example").unwrap();
-        let settings =
-            Arc::new(ServerSettings { domain, policy: policy(), features: Vec::new(), limits: Limits::CLIENT });
+        let settings = Arc::new(ServerSettings {
+            domain,
+            policy: policy(),
+            features: Vec::new(),
+            bind_inline: Vec::new(),
+            limits: Limits::CLIENT,
+        });
         let client = ClientSettings {
             account: BareJid::parse("anna@site.example").unwrap(),
             login: login(),

@@ -17,6 +17,16 @@ pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// SASL negotiation (RFC 6120 §6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// The second SASL profile (XEP-0388).
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// Resource binding together with login (XEP-0386).
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// Tokens for quick logins (XEP-0484).
+pub const FAST: &str = "urn:xmpp:fast:0";
+/// Tasks that bring keys for a better mechanism (XEP-0480 §2).
+pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
+/// What these tasks exchange for SCRAM (XEP-0480 §3).
+pub const SCRAM_UPGRADE: &str = "urn:xmpp:scram-upgrade:0";
 /// SASL channel-binding types a server supports (XEP-0440).
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 /// Resource binding (RFC 6120 §7).
@@ -158,6 +168,9 @@ const WELL_KNOWN: &[&str] = &[
     STREAM_MANAGEMENT,
     CLIENT_STATE,
     SASL,
+    SASL2,
+    BIND2,
+    FAST,
     TLS,
     BIND,
     SESSION,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep_until, timeout};
 use torg_wire::jid::ResourcePart;
-use torg_wire::sasl::{Authenticated, PasswordCheck};
+use torg_wire::sasl::{Authenticated, ClientId};
 use torg_wire::stanza::{StanzaCondition, StanzaError};
 use torg_wire::stream::{Output, ServerStream, Why};
 use torg_wire::stream_error::{StreamCondition, StreamError};
@@ -23,6 +23,7 @@ use super::Shell;
 use super::bound::Bound;
 use super::codec::Codec;
 use super::gate::Place;
+use super::login::Question;
 use crate::identity::Proof;
 use crate::limits::STUCK;
 use crate::router::Letter;
@@ -43,13 +44,13 @@ pub(super) enum Next {
 
 pub(super) struct Connection<C> {
     codec: C,
-    shell: Arc<Shell>,
+    pub(super) shell: Arc<Shell>,
     pub(super) machine: ServerStream,
     /// Its place among those who have not logged in, until it has.
     place: Option<Place>,
     bound: Option<Bound>,
     /// The newest change to any account when the credentials of this login were read.
-    since: i64,
+    pub(super) since: i64,
     /// Reading goes on at this time: the account has sent more than its rate.
     throttled: Option<Instant>,
     out: Vec<u8>,
@@ -112,7 +113,7 @@ impl<C: Codec> Connection<C> {
                     Letter::new(answer).give(&bound.session); // full: it has asked more than it reads
                 }
             }
-            Output::Enable(_) => self.machine.enabled(Err(&Failed::new(StanzaCondition::FeatureNotImplemented))),
+            Output::Enable(_) => self.machine.enabled(Err(&Failed::new(StanzaCondition::FeatureNotImplemented)), now()),
             Output::Resume { .. } => {
                 self.machine.resumed(Err(Failed::new(StanzaCondition::FeatureNotImplemented)), now());
             }
@@ -131,54 +132,26 @@ impl<C: Codec> Connection<C> {
                 let _ = timeout(STUCK, io.shutdown()).await;
                 return Ok(Some(Next::Closed(why)));
             }
-            Output::Lookup { account, hash } => {
-                let shared = self.shell.router.shared();
-                // The number first: a change in between makes the session too old, never too new.
-                match shared.changes.latest().await {
-                    Ok(number) => self.since = number,
-                    Err(error) => {
-                        tracing::error!(%error, "A login could not be checked.");
-                        self.machine.store_failed(now());
-                        return Ok(None);
-                    }
-                }
-                match shared.credentials.lookup(&account, hash).await {
-                    Ok(found) => self.machine.credentials(found, now()),
-                    Err(error) => {
-                        tracing::error!(%error, "A login could not be checked.");
-                        self.machine.store_failed(now());
-                    }
-                }
-            }
-            Output::Authorise(account) => match self.shell.router.shared().credentials.class(&account).await {
-                Ok(class) => self.machine.authorised(class, now()),
-                Err(error) => {
-                    tracing::error!(%error, "A login could not be checked.");
-                    self.machine.store_failed(now());
-                }
-            },
-            Output::CheckPassword(check) => Box::pin(self.check(check)).await,
-            Output::Bind { account, mechanism, class, resource } => {
-                Box::pin(self.bind(Authenticated { account, mechanism, class }, &resource)).await;
+            Output::Authorise(account) => Box::pin(self.answer(Question::Authorise(account))).await,
+            Output::CheckPassword(check) => Box::pin(self.answer(Question::CheckPassword(check))).await,
+            Output::Lookup { account, hash } => Box::pin(self.answer(Question::Lookup { account, hash })).await,
+            Output::StoreKeys { account, keys } => Box::pin(self.answer(Question::StoreKeys { account, keys })).await,
+            Output::Tokens { account, client } => Box::pin(self.answer(Question::Tokens { account, client })).await,
+            Output::UseToken(token_use) => Box::pin(self.answer(Question::UseToken(token_use))).await,
+            Output::Bind { account, mechanism, class, resource, client, inline: _ } => {
+                Box::pin(self.bind(Authenticated { account, mechanism, class }, &resource, client)).await;
             }
             _ => tracing::error!("The stream's machine asks something unknown."),
         }
         Ok(None)
     }
 
-    async fn check(&mut self, check: PasswordCheck) {
-        let Ok(_permit) = self.shell.hashing.acquire().await else { return self.machine.store_failed(now()) };
-        match tokio::task::spawn_blocking(move || check.run()).await {
-            Ok(verdict) => self.machine.password_checked(verdict, now()),
-            Err(_) => self.machine.store_failed(now()),
-        }
-    }
-
-    async fn bind(&mut self, who: Authenticated, resource: &ResourcePart) {
+    async fn bind(&mut self, who: Authenticated, resource: &ResourcePart, client: Option<ClientId>) {
         let Authenticated { account, mechanism, class } = who;
         let jid = account.with_resource(resource);
         let allowance = self.shell.router.allowance(&account, class);
-        let session = Arc::new(Session::new(jid.clone(), Proof::Client(mechanism.name()), true, self.since, allowance));
+        let session = Session::new(jid.clone(), Proof::Client(mechanism.name()), true, self.since, allowance);
+        let session = Arc::new(session.of_client(client));
         match self.shell.router.bind(&session).await {
             Ok(()) => {
                 self.bound = Some(Bound::new(self.shell.router.clone(), session));

@@ -9,6 +9,7 @@ mod connection;
 mod entrance;
 mod gate;
 mod listener;
+mod login;
 
 use std::io;
 use std::sync::Arc;

@@ -129,12 +129,26 @@ impl Router {
 
     /// Binds a session of a client.
     pub(crate) async fn bind(&self, session: &Arc<Session>) -> Result<(), BindError> {
+        self.end_predecessors(session).await;
         let most = self.0.limits.sessions_per_account;
         if let Some(older) = self.0.sessions.bind(session, most)? {
             self.end_older(&older).await;
         }
         self.0.mesh.advertise(&session.jid, true).await;
         Ok(())
+    }
+
+    /// Earlier sessions of the same installation have come to their end, even if nobody has noticed yet (XEP-0386 §3.2). Before the
+    /// new one takes a place: a device that loses its link often would find all of them taken by its own ghosts.
+    async fn end_predecessors(&self, session: &Arc<Session>) {
+        if session.client.is_none() {
+            return;
+        }
+        for older in self.0.sessions.of(session.account.as_str()).iter() {
+            if older.client == session.client && older.jid != session.jid {
+                self.end_older(older).await;
+            }
+        }
     }
 
     /// The older session of the same resource is gone for its contacts before the new one says anything (RFC 6120 §7.7.2.2).

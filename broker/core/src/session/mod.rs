@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use tokio::sync::OnceCell;
 use torg_wire::jid::{BareJid, FullJid, Jid};
+use torg_wire::sasl::ClientId;
 use torg_wire::stanza::{IqType, Stanza, StanzaKind};
 
 pub use attached::{Attached, AttachedSender};
@@ -35,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) on_the_wire: bool,
     /// The newest change to any account when its credentials were read; later ones may make it invalid.
     pub(crate) since: i64,
+    /// Which installation of the account's client, if it said so.
+    pub(crate) client: Option<ClientId>,
     /// Shared with the other sessions of the account.
     pub(crate) allowance: Arc<Allowance>,
     /// Set once its end has been announced.
@@ -82,6 +85,7 @@ impl Session {
             queue: Queue::default(),
             on_the_wire,
             since,
+            client: None,
             allowance,
             ended: OnceCell::new(),
             wishes: wishes::Wishes::default(),
@@ -94,6 +98,12 @@ impl Session {
                 outstanding: Outstanding::default(),
             }),
         }
+    }
+
+    /// With the installation behind it.
+    pub(crate) fn of_client(mut self, client: Option<ClientId>) -> Self {
+        self.client = client;
+        self
     }
 
     pub(crate) fn identity(&self) -> Identity {

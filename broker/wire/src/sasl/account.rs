@@ -1,5 +1,9 @@
 //! What a store knows of an account and a login has to know: its keys, its state, its class.
 
+use std::fmt;
+
+use compact_str::CompactString;
+
 use super::{Mechanism, ScramHash, StoredKeys};
 use crate::jid::BareJid;
 
@@ -60,4 +64,55 @@ pub struct Authenticated {
     pub mechanism: Mechanism,
     /// What stands behind it.
     pub class: AccountClass,
+}
+
+/// Longest name of an installation in bytes: a UUID has 36 (XEP-0388 §2.3); some clients send other short texts.
+const CLIENT_ID_BYTES_MAX: usize = 64;
+
+/// What one installation of a client calls itself towards its own server, the `id` of `<user-agent/>` (XEP-0388 §2.3). Nobody
+/// else ever sees it. Tokens belong to it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClientId(CompactString);
+
+impl ClientId {
+    /// Takes a name of 1 to 64 bytes of printable ASCII; upper and lower case are one.
+    pub fn parse(text: &str) -> Option<ClientId> {
+        let fits =
+            !text.is_empty() && text.len() <= CLIENT_ID_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| ClientId(text.to_ascii_lowercase().into()))
+    }
+
+    /// The name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientId(***)") // it tells a person's devices apart
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_read_as_they_are_written() {
+        for class in AccountClass::ALL {
+            assert_eq!(AccountClass::parse(class.name()), Some(class));
+        }
+        assert_eq!(AccountClass::parse("robot"), None);
+    }
+
+    #[test]
+    fn names_of_installations_are_short_and_printable() {
+        let uuid = "D4565fa7-4d72-4749-b3d3-740edbf87770";
+        assert_eq!(ClientId::parse(uuid).expect("a UUID").as_str(), uuid.to_lowercase());
+        assert!(ClientId::parse(&"a".repeat(64)).is_some());
+        for text in ["", "a b", "a\n", "\u{e9}", &"a".repeat(65)] {
+            assert_eq!(ClientId::parse(text), None, "{text:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::keys::{Derivation, DerivedKeys};
 use super::message::BindingFlag;
 use super::prep::Prepared;
 use super::scram_client::{self, AwaitChallenge, AwaitKeys, AwaitSignature};
-use super::{BindingKind, ChannelBindings, Mechanism, PrepError, plain, saslprep};
+use super::{BindingKind, ChannelBindings, Mechanism, Offer, PrepError, plain, saslprep};
 use crate::secret::Secret;
 
 /// What a client logs in with, and what it agrees to.
@@ -30,6 +30,9 @@ pub enum ClientError {
     /// No offered mechanism is acceptable.
     #[error("the server offers no login mechanism that we accept")]
     NoMechanism,
+    /// What the server offered is not what came here: somebody between us took the better choices out.
+    #[error("what the server offered was changed on its way: somebody may sit between us")]
+    ServerDowngrade,
     /// The server asks for too few (weak) or too many (costly) iterations.
     #[error("the server asks for {found} iterations, outside the accepted range")]
     ServerIterations {
@@ -104,6 +107,7 @@ impl Client {
                 Mechanism::ScramSha256 => true,
                 Mechanism::ScramSha1 => login.scram_sha1,
                 Mechanism::Plain => login.plain,
+                Mechanism::Token(_) => false,
             })
             .ok_or(ClientError::NoMechanism)?;
         let username = saslprep(&login.username)?;
@@ -121,6 +125,15 @@ impl Client {
         let (state, first) =
             scram_client::start(hash, &username, Prepared::password(&login.password)?, flag, data, nonce);
         Ok((Client { mechanism, state: State::Challenge(state) }, first.into_bytes()))
+    }
+
+    /// Compares with the server's own account of it what was offered, if the server gives one (XEP-0474).
+    #[must_use]
+    pub fn expecting(mut self, offer: Offer) -> Client {
+        if let State::Challenge(state) = &mut self.state {
+            state.expect(offer);
+        }
+        self
     }
 
     /// The mechanism in use.

@@ -62,6 +62,22 @@ impl StoredKeys {
         Ok(ClientKeys::derive(hash, &password, salt, iterations).stored(salt, iterations))
     }
 
+    /// Makes the keys from the salted password that a client computed (XEP-0480 §3): salt and iterations are those it was told.
+    ///
+    /// # Errors
+    /// A length is wrong for the hash.
+    pub fn from_salted(
+        hash: ScramHash,
+        salted: &Secret<Vec<u8>>,
+        salt: &[u8],
+        iterations: u32,
+    ) -> Result<StoredKeys, StoreKeysMalformed> {
+        if salt.is_empty() || iterations == 0 || salted.expose().len() != hash.len() {
+            return Err(StoreKeysMalformed { hash });
+        }
+        Ok(ClientKeys::from_salted(hash, salted.expose()).stored(salt, iterations))
+    }
+
     /// Puts keys together that a store kept.
     ///
     /// # Errors
@@ -147,11 +163,14 @@ pub(super) struct ClientKeys {
 
 impl ClientKeys {
     pub(super) fn derive(hash: ScramHash, password: &Prepared, salt: &[u8], iterations: u32) -> ClientKeys {
-        let salted = hash.stretch(password.as_bytes(), salt, iterations);
+        ClientKeys::from_salted(hash, hash.stretch(password.as_bytes(), salt, iterations).bytes())
+    }
+
+    fn from_salted(hash: ScramHash, salted: &[u8]) -> ClientKeys {
         ClientKeys {
             hash,
-            client_key: hash.hmac(salted.bytes(), &[b"Client Key"]),
-            server_key: hash.hmac(salted.bytes(), &[b"Server Key"]),
+            client_key: hash.hmac(salted, &[b"Client Key"]),
+            server_key: hash.hmac(salted, &[b"Server Key"]),
         }
     }
 

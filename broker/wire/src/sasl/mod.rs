@@ -1,5 +1,5 @@
 //! SASL for both ends of a stream, without input or output: SCRAM-SHA-256 and SCRAM-SHA-1 with and without channel
-//! binding, PLAIN, EXTERNAL (RFC 4422, RFC 5802, RFC 7677, RFC 4616, RFC 6120 §6).
+//! binding, PLAIN, EXTERNAL, hashed tokens (RFC 4422, RFC 5802, RFC 7677, RFC 4616, RFC 6120 §6, XEP-0474, XEP-0484).
 //!
 //! [`Server`] and [`Client`] run one attempt each and exchange decoded messages; `wire::stream` puts them into XML.
 //! Whatever costs more than microseconds ([`StoredKeys::derive`], [`PasswordCheck::run`], [`Derivation::run`]) is handed
@@ -14,6 +14,7 @@
 mod account;
 mod binding;
 mod client;
+mod downgrade;
 mod hash;
 mod keys;
 mod message;
@@ -24,10 +25,12 @@ mod scram_server;
 mod server;
 #[cfg(test)]
 mod tests;
+mod token;
 
-pub use account::{AccountClass, Authenticated, Credentials};
+pub use account::{AccountClass, Authenticated, ClientId, Credentials};
 pub use binding::{BindingKind, ChannelBindings};
 pub use client::{Client, ClientError, ClientStep, Login};
+pub use downgrade::Offer;
 pub use hash::ScramHash;
 pub use keys::{
     Derivation, DerivedKeys, ITERATIONS, ITERATIONS_ACCEPTED_MAX, ITERATIONS_ACCEPTED_MIN, PasswordCheck,
@@ -35,7 +38,11 @@ pub use keys::{
 };
 pub(crate) use message::{decode as base64_decode, encode as base64_encode};
 pub use prep::{CREDENTIAL_BYTES_MAX, PrepError, saslprep};
-pub use server::{Context, Policy, Server, ServerStep, offer};
+pub use server::{Context, Policy, Server, ServerStep, Success, TokenProof, offer, offer_tokens};
+pub use token::{
+    IssuedToken, StoredToken, TOKEN_HASH_BYTES, TokenCheck, TokenMechanism, TokenSlot, TokenUse, Tokens, UsedToken,
+    token_answer, token_message,
+};
 
 /// Longest decoded SASL message in bytes: two names and a password of the longest kind, and their framing.
 pub const MESSAGE_BYTES_MAX: usize = 4_096;
@@ -57,10 +64,12 @@ pub enum Mechanism {
     ScramSha1,
     /// PLAIN (RFC 4616).
     Plain,
+    /// A token of an earlier login instead of a password (XEP-0484); offered in a list of its own.
+    Token(TokenMechanism),
 }
 
 impl Mechanism {
-    /// All of them, best first.
+    /// All but those for tokens, best first.
     pub const ALL: [Mechanism; 6] = [
         Mechanism::External,
         Mechanism::ScramSha256Plus,
@@ -79,12 +88,14 @@ impl Mechanism {
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha1 => "SCRAM-SHA-1",
             Mechanism::Plain => "PLAIN",
+            Mechanism::Token(mechanism) => mechanism.name(),
         }
     }
 
     /// Reads [`Mechanism::name`] back; `None` for mechanisms we do not speak.
     pub fn parse(name: &str) -> Option<Mechanism> {
-        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+        let token = || TokenMechanism::parse(name).map(Mechanism::Token);
+        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name() == name).or_else(token)
     }
 
     /// The hash of a SCRAM mechanism.
@@ -92,7 +103,7 @@ impl Mechanism {
         match self {
             Mechanism::ScramSha256Plus | Mechanism::ScramSha256 => Some(ScramHash::Sha256),
             Mechanism::ScramSha1Plus | Mechanism::ScramSha1 => Some(ScramHash::Sha1),
-            Mechanism::External | Mechanism::Plain => None,
+            Mechanism::External | Mechanism::Plain | Mechanism::Token(_) => None,
         }
     }
 

@@ -5,7 +5,7 @@
 use super::keys::{ClientKeys, Derivation, ITERATIONS_ACCEPTED_MAX, ITERATIONS_ACCEPTED_MIN};
 use super::message::{self, BindingFlag};
 use super::prep::Prepared;
-use super::{ClientError, ScramHash};
+use super::{ClientError, Offer, ScramHash};
 
 /// The first message is out.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct AwaitChallenge {
     binding: Vec<u8>,
     bare: String,
     nonce: String,
+    /// What the server offered, as it came here.
+    offer: Option<Offer>,
 }
 
 /// A challenge came; the keys are being derived.
@@ -44,10 +46,14 @@ pub(super) fn start(
     let first = format!("{header}{bare}");
     let mut binding = header.into_bytes();
     binding.extend_from_slice(data);
-    (AwaitChallenge { hash, password, binding, bare, nonce: nonce.into() }, first)
+    (AwaitChallenge { hash, password, binding, bare, nonce: nonce.into(), offer: None }, first)
 }
 
 impl AwaitChallenge {
+    pub(super) fn expect(&mut self, offer: Offer) {
+        self.offer = Some(offer);
+    }
+
     /// Reads the server-first-message.
     ///
     /// # Errors
@@ -59,8 +65,21 @@ impl AwaitChallenge {
         let nonce = message::nonce(message::value(attributes.next(), "r=").map_err(broken)?).map_err(broken)?;
         let salt = message::decode(message::value(attributes.next(), "s=").map_err(broken)?).map_err(broken)?;
         let iterations = message::value(attributes.next(), "i=").map_err(broken)?;
-        if salt.is_empty() || iterations.starts_with(['+', '0']) || !attributes.all(message::is_extension) {
+        let mut signed_offer = None;
+        for attribute in attributes {
+            if !message::is_extension(attribute) {
+                return Err(ClientError::ServerMalformed);
+            }
+            signed_offer = signed_offer.or(attribute.strip_prefix("h="));
+        }
+        if salt.is_empty() || iterations.starts_with(['+', '0']) {
             return Err(ClientError::ServerMalformed);
+        }
+        // XEP-0474 §5.2. The proof signs this message, so a forged hash makes the server refuse us.
+        if let (Some(found), Some(offer)) = (signed_offer, &self.offer)
+            && found != offer.attribute(self.hash)
+        {
+            return Err(ClientError::ServerDowngrade);
         }
         let iterations: u32 = iterations.parse().map_err(|_| ClientError::ServerMalformed)?;
         if !(ITERATIONS_ACCEPTED_MIN..=ITERATIONS_ACCEPTED_MAX).contains(&iterations) {

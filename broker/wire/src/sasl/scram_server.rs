@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 
 use super::keys::StoredKeys;
 use super::message::{self, BindingFlag, FinalMessage, FirstMessage};
-use super::{BindingKind, ChannelBindings, Failure, ScramHash};
+use super::{BindingKind, ChannelBindings, Failure, Offer, ScramHash};
 
 /// A client's first message, accepted: its user's keys are wanted.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(super) struct ClientFirst {
     nonce: String,
     pub(super) username: String,
     pub(super) authzid: Option<String>,
+    offer: Option<Offer>,
 }
 
 impl ClientFirst {
@@ -49,13 +50,24 @@ impl ClientFirst {
             nonce: first.nonce.into(),
             username: super::saslprep(&first.username).map_err(|_| Failure::NotAuthorized)?,
             authzid: first.authzid.map(|id| super::saslprep(&id).map_err(|_| Failure::InvalidAuthzid)).transpose()?,
+            offer: None,
         })
+    }
+
+    /// With what was offered, to be signed with the rest (XEP-0474).
+    pub(super) fn with_offer(mut self, offer: Option<Offer>) -> ClientFirst {
+        self.offer = offer;
+        self
     }
 
     /// The server-first-message for these keys; `real` is false for stand-in keys, with which no proof is good enough.
     pub(super) fn challenge(self, keys: StoredKeys, real: bool, our_nonce: &str) -> (AwaitProof, String) {
         let nonce = format!("{}{our_nonce}", self.nonce);
-        let challenge = format!("r={nonce},s={},i={}", message::encode(keys.salt()), keys.iterations());
+        let mut challenge = format!("r={nonce},s={},i={}", message::encode(keys.salt()), keys.iterations());
+        if let Some(offer) = &self.offer {
+            challenge.push_str(",h=");
+            challenge.push_str(&offer.attribute(self.hash));
+        }
         let signed = format!("{},{challenge},", self.bare);
         (AwaitProof { hash: self.hash, binding: self.binding, nonce, signed, keys, real }, challenge)
     }

@@ -6,7 +6,11 @@
 use super::keys::{PasswordCheck, PasswordVerdict, ServerSecret};
 use super::plain::PlainMessage;
 use super::scram_server::{AwaitProof, ClientFirst};
-use super::{AccountClass, Authenticated, ChannelBindings, Credentials, Failure, Mechanism, ScramHash};
+use super::token::{TokenMessage, Verdict};
+use super::{
+    AccountClass, Authenticated, BindingKind, ChannelBindings, Credentials, Failure, Mechanism, Offer, ScramHash,
+    TokenMechanism, TokenSlot, Tokens,
+};
 use crate::jid::{BareJid, DomainPart, LocalPart};
 
 /// What the operator allows, and the secret behind the answers for unknown users.
@@ -18,8 +22,19 @@ pub struct Policy {
     pub plain: bool,
     /// EXTERNAL for client certificates that prove an address of ours.
     pub external: bool,
+    /// Tokens for quick logins (XEP-0484), if the accounts keep any.
+    pub tokens: bool,
+    /// Sign what was offered (XEP-0474). A few old clients stumble over it.
+    pub downgrade_protection: bool,
     /// See [`ServerSecret`].
     pub secret: ServerSecret,
+}
+
+impl Policy {
+    /// SCRAM-SHA-256, its -PLUS and nothing else.
+    pub fn new(secret: ServerSecret) -> Policy {
+        Policy { scram_sha1: false, plain: false, external: false, tokens: false, downgrade_protection: true, secret }
+    }
 }
 
 /// What to do next. An attempt ends with `Success` or `Failure`.
@@ -40,15 +55,32 @@ pub enum ServerStep {
         /// The hash whose keys are wanted.
         hash: ScramHash,
     },
-    /// The client is this account.
-    Success {
-        /// Who, and how that was proven.
-        who: Authenticated,
-        /// Additional data to send along (the server's signature).
-        data: Option<Vec<u8>>,
-        /// A better hash that the account has no keys for.
-        upgrade: Option<ScramHash>,
-    },
+    /// The client has proven itself.
+    Success(Success),
+    /// Look up the tokens of this account's client; answer with [`Server::tokens`] or [`Server::unavailable`].
+    Tokens(BareJid),
+}
+
+/// Who logged in, and what is to be known besides.
+#[derive(Debug)]
+pub struct Success {
+    /// Who, and how that was proven.
+    pub who: Authenticated,
+    /// Additional data to send along (the server's signature).
+    pub data: Option<Vec<u8>>,
+    /// A better hash that the account has no keys for.
+    pub upgrade: Option<ScramHash>,
+    /// The token it was proven with.
+    pub token: Option<TokenProof>,
+}
+
+/// The token behind a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenProof {
+    /// Which one.
+    pub slot: TokenSlot,
+    /// Something has to be written about it: it is new, old, or there is another one.
+    pub stale: bool,
 }
 
 /// The mechanisms to offer on a secured connection, best first.
@@ -64,8 +96,15 @@ pub fn offer(policy: &Policy, bindings: &ChannelBindings, proven: bool) -> Vec<M
             Mechanism::ScramSha256 => true,
             Mechanism::ScramSha1 => policy.scram_sha1,
             Mechanism::Plain => policy.plain,
+            Mechanism::Token(_) => false,
         })
         .collect()
+}
+
+/// The mechanisms for tokens to offer on a secured connection, best first (XEP-0484 §3.1).
+pub fn offer_tokens(policy: &Policy, bindings: &ChannelBindings) -> Vec<TokenMechanism> {
+    let fits = |mechanism: &TokenMechanism| policy.tokens && mechanism.data(bindings).is_some();
+    TokenMechanism::ALL.into_iter().filter(fits).collect()
 }
 
 /// One attempt. Feed it what the client says, do what it answers.
@@ -100,6 +139,12 @@ enum State {
     External {
         account: BareJid,
     },
+    Token {
+        message: TokenMessage,
+        mechanism: TokenMechanism,
+        binding: Vec<u8>,
+        account: BareJid,
+    },
     Ended,
 }
 
@@ -132,6 +177,25 @@ pub struct Context<'a> {
     pub proven: &'a [BareJid],
 }
 
+impl Context<'_> {
+    fn offers(&self, mechanism: Mechanism) -> bool {
+        match mechanism {
+            Mechanism::Token(mechanism) => offer_tokens(self.policy, self.bindings).contains(&mechanism),
+            other => offer(self.policy, self.bindings, !self.proven.is_empty()).contains(&other),
+        }
+    }
+
+    /// What was offered, to be signed with the challenge.
+    fn offer(&self) -> Option<Offer> {
+        if !self.policy.downgrade_protection {
+            return None;
+        }
+        let mechanisms = offer(self.policy, self.bindings, !self.proven.is_empty());
+        let kinds = Some(self.bindings.kinds().map(BindingKind::name)).filter(|_| !self.bindings.is_empty());
+        Some(Offer::new(mechanisms.iter().map(|mechanism| mechanism.name()), kinds))
+    }
+}
+
 impl Server {
     /// Starts an attempt with the mechanism the client chose, and its initial response if it sent one.
     ///
@@ -143,9 +207,8 @@ impl Server {
         context: Context<'_>,
     ) -> (Server, ServerStep) {
         let mut server = Server { mechanism, state: State::First };
-        let offered = offer(context.policy, context.bindings, !context.proven.is_empty()).contains(&mechanism);
         let step = match initial {
-            _ if !offered => server.fail(Failure::InvalidMechanism),
+            _ if !context.offers(mechanism) => server.fail(Failure::InvalidMechanism),
             Some(message) => server.response(message, nonce, context),
             None => ServerStep::Challenge(Vec::new()),
         };
@@ -157,7 +220,7 @@ impl Server {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::First => self.first(message, nonce, context).unwrap_or_else(|failure| self.fail(failure)),
             State::ScramProof { proof, found } => match proof.finish(message) {
-                Ok(data) => self.proven(found, Some(data.into_bytes())),
+                Ok(data) => self.proven(found, Some(data.into_bytes()), None),
                 Err(failure) => self.fail(failure),
             },
             // A response while nothing was asked.
@@ -183,10 +246,18 @@ impl Server {
                 self.state = State::PlainKeys { password: plain.password, account: account.clone() };
                 Ok(ServerStep::Lookup { account, hash: ScramHash::Sha256 })
             }
+            Mechanism::Token(mechanism) => {
+                let message = TokenMessage::parse(message)?;
+                let binding = mechanism.data(context.bindings).ok_or(Failure::InvalidMechanism)?.to_vec();
+                let account = account(&message.username, domain).ok_or(Failure::NotAuthorized)?;
+                self.state = State::Token { message, mechanism, binding, account: account.clone() };
+                Ok(ServerStep::Tokens(account))
+            }
             scram => {
                 let hash = scram.hash().ok_or(Failure::InvalidMechanism)?;
                 let first =
                     ClientFirst::parse(message, hash, scram.is_plus(), !context.bindings.is_empty(), context.bindings)?;
+                let first = first.with_offer(context.offer());
                 let account = account(&first.username, domain);
                 check_authzid(first.authzid.as_deref(), account.as_ref(), domain)?;
                 let Some(account) = account else {
@@ -235,7 +306,7 @@ impl Server {
     /// The answer to `Check`.
     pub fn checked(&mut self, verdict: PasswordVerdict) -> ServerStep {
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::PlainCheck { found } if verdict.0 => self.proven(found, None),
+            State::PlainCheck { found } if verdict.0 => self.proven(found, None, None),
             _ => self.fail(Failure::NotAuthorized),
         }
     }
@@ -244,19 +315,39 @@ impl Server {
     pub fn authorised(&mut self, class: Option<AccountClass>) -> ServerStep {
         match (std::mem::replace(&mut self.state, State::Ended), class) {
             (State::External { account }, Some(class)) => {
-                self.proven(Some(Found { account, disabled: false, class, upgrade: None }), None)
+                self.proven(Some(Found { account, disabled: false, class, upgrade: None }), None, None)
             }
             _ => self.fail(Failure::NotAuthorized),
         }
     }
 
+    /// The answer to `Tokens`: `None` for an unknown account. `count` is how often the client says it has used its token.
+    pub fn tokens(&mut self, found: Option<Tokens>, count: Option<u32>) -> ServerStep {
+        let State::Token { message, mechanism, binding, account } = std::mem::replace(&mut self.state, State::Ended)
+        else {
+            return self.fail(Failure::MalformedRequest);
+        };
+        let nobody = Tokens { tokens: Vec::new(), disabled: false, class: AccountClass::Person };
+        let Tokens { tokens, disabled, class } = found.unwrap_or(nobody);
+        match message.verify(&tokens, mechanism, &binding, count) {
+            Verdict::Right { slot, ageing, answer } => {
+                let found = Found { account, disabled, class, upgrade: None };
+                let stale = ageing || slot == TokenSlot::New || tokens.len() > 1;
+                self.proven(Some(found), Some(answer.to_vec()), Some(TokenProof { slot, stale }))
+            }
+            Verdict::Expired => self.fail(Failure::CredentialsExpired),
+            Verdict::Wrong => self.fail(Failure::NotAuthorized),
+        }
+    }
+
     /// The proof was right; whether it is good for anything depends on the account.
-    fn proven(&mut self, found: Option<Found>, data: Option<Vec<u8>>) -> ServerStep {
+    fn proven(&mut self, found: Option<Found>, data: Option<Vec<u8>>, token: Option<TokenProof>) -> ServerStep {
         let Some(Found { account, disabled, class, upgrade }) = found else { return self.fail(Failure::NotAuthorized) };
         if disabled {
             return self.fail(Failure::AccountDisabled);
         }
-        ServerStep::Success { who: Authenticated { account, mechanism: self.mechanism, class }, data, upgrade }
+        let who = Authenticated { account, mechanism: self.mechanism, class };
+        ServerStep::Success(Success { who, data, upgrade, token })
     }
 
     fn fail(&mut self, failure: Failure) -> ServerStep {

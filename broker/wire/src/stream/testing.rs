@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use super::{Output, Secured, ServerSettings, ServerStream, Why};
 use crate::jid::{BareJid, DomainPart, ResourcePart};
 use crate::ns;
+use torg_thing::Timestamp;
+
 use crate::sasl::{
-    AccountClass, ChannelBindings, Credentials, ITERATIONS, Mechanism, Policy, SALT_BYTES, ScramHash, ServerSecret,
-    StoredKeys,
+    AccountClass, ChannelBindings, Credentials, ITERATIONS, IssuedToken, Mechanism, Policy, SALT_BYTES, ScramHash,
+    ServerSecret, StoredKeys, StoredToken, TokenUse, Tokens,
 };
 use crate::secret::Secret;
 use crate::seed::Seed;
@@ -25,6 +27,9 @@ pub(crate) const HEADER: &str = "<?xml version='1.0'?><stream:stream to='site.ex
 pub(crate) const LOGIN: &str =
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGFubmEAcGVuY2ls</auth>";
 
+/// The installation of anna's client that has tokens.
+pub(crate) const CLIENT: &str = "d4565fa7-4d72-4749-b3d3-740edbf87770";
+
 /// Bind of the resource `phone`.
 pub(crate) const BIND: &str =
     "<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>phone</resource></bind></iq>";
@@ -36,8 +41,15 @@ pub(crate) fn password() -> Secret<String> {
 pub(crate) fn settings() -> ServerSettings {
     ServerSettings {
         domain: DomainPart::parse("site.example").expect("a domain"),
-        policy: Policy { scram_sha1: true, plain: true, external: true, secret: ServerSecret::new([5; 32]) },
+        policy: Policy {
+            scram_sha1: true,
+            plain: true,
+            external: true,
+            tokens: true,
+            ..Policy::new(ServerSecret::new([5; 32]))
+        },
         features: vec![Element::new(ns::ROSTER_VERSIONING, "ver")],
+        bind_inline: Vec::new(),
         limits: Limits::CLIENT,
     }
 }
@@ -73,6 +85,15 @@ pub(crate) struct World {
     pub(crate) asked: Vec<Output>,
     /// What the TLS layer will know.
     pub(crate) secured: Secured,
+    /// Tokens of anna's installation [`CLIENT`].
+    pub(crate) tokens: Vec<StoredToken>,
+    /// What became of them.
+    pub(crate) uses: Vec<TokenUse>,
+    /// Anna lacks keys for a better hash, or has got some.
+    pub(crate) upgrade: Option<ScramHash>,
+    pub(crate) stored: Option<StoredKeys>,
+    /// What the last session was to begin with.
+    pub(crate) inline: Vec<Element>,
     /// What anna is.
     pub(crate) class: AccountClass,
     /// What the client acknowledged.
@@ -104,6 +125,11 @@ impl World {
             silent: false,
             asked: Vec::new(),
             secured: secured(),
+            tokens: Vec::new(),
+            uses: Vec::new(),
+            upgrade: None,
+            stored: None,
+            inline: Vec::new(),
             class: AccountClass::Person,
             acked: Vec::new(),
             states: Vec::new(),
@@ -170,7 +196,7 @@ impl World {
             Output::ClientState(state) => self.states.push(state),
             Output::Enable(enable) => {
                 let enabled = Enabled { id: enable.resume.then(|| "the-id".to_owned()), max: Some(600) };
-                self.stream.enabled(Ok(&enabled));
+                self.stream.enabled(Ok(&enabled), self.now);
             }
             Output::Resume { account, request, .. } => {
                 let answer = if request.previd == "the-id" {
@@ -184,17 +210,39 @@ impl World {
             Output::Lookup { account, hash } => {
                 let known = account.as_str() == "anna@site.example";
                 self.stream.credentials(
-                    known.then(|| Credentials { class: self.class, ..Credentials::new(keys(hash)) }),
+                    known.then(|| Credentials {
+                        class: self.class,
+                        upgrade: self.upgrade,
+                        ..Credentials::new(keys(hash))
+                    }),
                     self.now,
                 );
+            }
+            Output::Tokens { account, client } => {
+                let known = account == bare("anna@site.example") && client.as_str() == CLIENT;
+                let tokens = self.tokens.clone();
+                let found = known.then_some(Tokens { tokens, disabled: false, class: self.class });
+                self.stream.tokens(found, self.now);
+            }
+            Output::UseToken(token_use) => {
+                let expiry = Timestamp::from_micros(1_773_000_000_000_000);
+                let issued = token_use.issue.map(|_| IssuedToken { token: Secret::new("fresh".into()), expiry });
+                self.uses.push(token_use);
+                self.stream.token_used(Ok(issued), self.now);
+            }
+            Output::StoreKeys { account, keys } => {
+                assert_eq!(account, bare("anna@site.example"));
+                self.stored = Some(keys);
+                self.stream.keys_stored(self.now);
             }
             Output::CheckPassword(check) => self.stream.password_checked(check.run(), self.now),
             Output::Authorise(account) => {
                 let known = account == bare("anna@site.example");
                 self.stream.authorised(known.then_some(self.class), self.now);
             }
-            Output::Bind { account, resource, mechanism, .. } => {
+            Output::Bind { account, resource, mechanism, inline, .. } => {
                 self.mechanism = Some(mechanism);
+                self.inline = inline;
                 let answer = if std::mem::take(&mut self.conflict) {
                     Err(StanzaError::new(StanzaCondition::Conflict))
                 } else {

@@ -81,9 +81,15 @@ fn secured() -> Secured {
 }
 
 fn machine(now: Instant, direct: bool) -> ServerStream {
-    let policy = Policy { scram_sha1: true, plain: false, external: true, secret: ServerSecret::new([5; 32]) };
+    let policy = Policy { scram_sha1: true, external: true, tokens: true, ..Policy::new(ServerSecret::new([5; 32])) };
     let domain = DomainPart::parse("site.example").unwrap();
-    let settings = Arc::new(ServerSettings { domain, policy, features: Vec::new(), limits: Limits::CLIENT });
+    let settings = Arc::new(ServerSettings {
+        domain,
+        policy,
+        features: Vec::new(),
+        bind_inline: Vec::new(),
+        limits: Limits::CLIENT,
+    });
     let seed = Seed::new([6; 32]);
     if direct {
         ServerStream::direct_tls(settings, seed, secured(), now)

@@ -3,7 +3,7 @@
 use super::{After, ClientFault, ClientOutput, Common, Step, StepResult, Talk};
 use crate::ns;
 use crate::sasl::{
-    BindingKind, Client, ClientError, ClientStep, DerivedKeys, Failure, Mechanism, base64_decode, base64_encode,
+    BindingKind, Client, ClientError, ClientStep, DerivedKeys, Failure, Mechanism, Offer, base64_decode, base64_encode,
 };
 use crate::stream::Secured;
 use crate::xml::Element;
@@ -25,20 +25,24 @@ impl AwaitMechanisms {
         if !element.is(ns::STREAMS, "features") {
             return Err(ClientFault::Protocol("no stream features"));
         }
-        let offered: Vec<Mechanism> = element
+        let names: Vec<_> = element
             .child(ns::SASL, "mechanisms")
             .into_iter()
             .flat_map(|list| list.children_named(ns::SASL, "mechanism"))
-            .filter_map(|mechanism| Mechanism::parse(mechanism.text().trim()))
+            .map(|mechanism| mechanism.text().trim().to_owned())
             .collect();
+        let kinds: Option<Vec<&str>> = element.child(ns::SASL_CHANNEL_BINDING, "sasl-channel-binding").map(|list| {
+            let named = list.children_named(ns::SASL_CHANNEL_BINDING, "channel-binding");
+            named.filter_map(|kind| kind.attr("type")).collect()
+        });
+        let offer = Offer::new(names.iter().map(String::as_str), kinds.clone());
+        let offered: Vec<Mechanism> = names.iter().filter_map(|name| Mechanism::parse(name)).collect();
         let kinds: Option<Vec<BindingKind>> =
-            element.child(ns::SASL_CHANNEL_BINDING, "sasl-channel-binding").map(|list| {
-                let named = list.children_named(ns::SASL_CHANNEL_BINDING, "channel-binding");
-                named.filter_map(|kind| kind.attr("type").and_then(BindingKind::parse)).collect()
-            });
+            kinds.map(|kinds| kinds.into_iter().filter_map(BindingKind::parse).collect());
         let Secured { bindings, .. } = common.secured.clone().unwrap_or_default();
         let nonce = common.seed.draw("nonce");
         let (client, first) = Client::start(&common.settings.login, &offered, &bindings, kinds.as_deref(), &nonce)?;
+        let client = client.expecting(offer);
         let auth = Element::new(ns::SASL, "auth").with_attr("mechanism", client.mechanism().name());
         talk.element(&auth.with_text(base64_encode(&first)));
         Ok(Step::Exchange(Exchange { client, asked: false }))

@@ -4,7 +4,7 @@ use super::ready::{Management, Ready};
 use super::{Common, Output, Step, StepResult, Talk, fault};
 use crate::jid::{FullJid, JidError, ResourcePart};
 use crate::ns;
-use crate::sasl::{AccountClass, Authenticated};
+use crate::sasl::{AccountClass, Authenticated, ClientId};
 use crate::stanza::{IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use crate::stream::TRIES_MAX;
 use crate::stream_error::StreamCondition;
@@ -15,31 +15,38 @@ use crate::xml::Element;
 #[derive(Debug)]
 pub(super) struct AwaitBind {
     who: Authenticated,
+    /// Which installation of its client, if it said so.
+    client: Option<ClientId>,
 }
 
 /// The core was asked to bind.
 #[derive(Debug)]
 pub(super) struct Binding {
-    who: Authenticated,
+    await_bind: AwaitBind,
     request: Stanza,
 }
 
 /// The core was asked for a former session.
 #[derive(Debug)]
 pub(super) struct Resuming {
-    who: Authenticated,
+    await_bind: AwaitBind,
     previd: String,
 }
 
 impl AwaitBind {
-    pub(super) fn enter(who: Authenticated, common: &Common, talk: &mut Talk<Output>) -> AwaitBind {
+    pub(super) fn enter(
+        who: Authenticated,
+        client: Option<ClientId>,
+        common: &Common,
+        talk: &mut Talk<Output>,
+    ) -> AwaitBind {
         let session = Element::new(ns::SESSION, "session").with_child(Element::new(ns::SESSION, "optional"));
         let features = Element::new(ns::STREAMS, "features")
             .with_child(Element::new(ns::BIND, "bind"))
             .with_child(session)
             .with_children(common.settings.features.iter().cloned());
         talk.element(&features);
-        AwaitBind { who }
+        AwaitBind { who, client }
     }
 
     pub(super) fn element(self, element: &Element, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
@@ -59,9 +66,8 @@ impl AwaitBind {
         let Ok(resource) = resource(wanted.as_deref(), self.who.class, common) else {
             return self.refuse(&request, StanzaCondition::BadRequest.into(), common, talk);
         };
-        let Authenticated { account, mechanism, class } = self.who.clone();
-        talk.ask(Output::Bind { account, mechanism, class, resource });
-        Ok(Step::Binding(Binding { who: self.who, request }))
+        talk.ask(question(&self.who, resource, self.client.clone(), Vec::new()));
+        Ok(Step::Binding(Binding { await_bind: self, request }))
     }
 
     /// XEP-0198 §3 and §5: here a session can be resumed, and nothing else managed.
@@ -76,7 +82,7 @@ impl AwaitBind {
                 let previd = request.previd.clone();
                 let Authenticated { account, mechanism, .. } = self.who.clone();
                 talk.ask(Output::Resume { account, mechanism, request });
-                return Ok(Step::Resuming(Resuming { who: self.who, previd }));
+                return Ok(Step::Resuming(Resuming { await_bind: self, previd }));
             }
             Ok(_) => StanzaCondition::UnexpectedRequest,
             Err(sm::BadCommand) => StanzaCondition::BadRequest,
@@ -118,7 +124,7 @@ impl Binding {
                 talk.stanza(&Stanza::result_for(&self.request).with_child(bind));
                 Ok(Step::Ready(Ready::new(jid, common.lang.take(), Management::Off)))
             }
-            Err(error) => AwaitBind { who: self.who }.refuse(&self.request, error, common, talk),
+            Err(error) => self.await_bind.refuse(&self.request, error, common, talk),
         }
     }
 }
@@ -135,7 +141,7 @@ impl Resuming {
                 talk.element(&sm::resumed(&self.previd, h));
                 Ok(Step::Ready(Ready::new(jid, common.lang.take(), Management::On)))
             }
-            Err(failed) => AwaitBind { who: self.who }.not_managed(&failed, common, talk),
+            Err(failed) => self.await_bind.not_managed(&failed, common, talk),
         }
     }
 }
@@ -145,12 +151,26 @@ impl Resuming {
 fn resource(wanted: Option<&str>, class: AccountClass, common: &mut Common) -> Result<ResourcePart, JidError> {
     match (wanted, class) {
         (Some(wanted), AccountClass::Person) => ResourcePart::parse_new_session(wanted),
-        (Some(wanted), AccountClass::Thing) => tagged(wanted, common),
-        (None, _) => ResourcePart::parse_new_session(&common.seed.draw("resource")),
+        (wanted, _) => drawn(wanted, common),
     }
 }
 
-/// A name of the client's own, and behind it what nobody can guess (XEP-0386 §3.2.1).
-pub(super) fn tagged(tag: &str, common: &mut Common) -> Result<ResourcePart, JidError> {
-    ResourcePart::parse_new_session(&format!("{tag}/{}", common.seed.draw("resource")))
+/// What nobody can guess, behind a tag of the client's own if it has one (XEP-0386 §3.2.1).
+pub(super) fn drawn(tag: Option<&str>, common: &mut Common) -> Result<ResourcePart, JidError> {
+    let random = common.seed.draw("resource");
+    match tag {
+        Some(tag) => ResourcePart::parse_new_session(&format!("{tag}/{random}")),
+        None => ResourcePart::parse_new_session(&random),
+    }
+}
+
+/// Asks the core for a session.
+pub(super) fn question(
+    who: &Authenticated,
+    resource: ResourcePart,
+    client: Option<ClientId>,
+    inline: Vec<Element>,
+) -> Output {
+    let Authenticated { account, mechanism, class } = who.clone();
+    Output::Bind { account, mechanism, class, resource, client, inline }
 }

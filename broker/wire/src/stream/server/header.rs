@@ -23,10 +23,18 @@ impl AwaitHeader {
     pub(super) fn header(self, header: &StreamHeader, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
         let account = self.who.as_ref().map(|who| &who.account);
         check(header, &common.settings.domain, account)?;
+        let from = header.from.as_deref().and_then(|from| Jid::parse(from).ok());
+        if common.secured.is_some()
+            && from.as_ref().is_some_and(|from| from.domain() != common.settings.domain.as_str())
+        {
+            // XEP-0388 §2.1. Before TLS nothing said counts.
+            return Err(fault(StreamCondition::InvalidFrom, "The stream header's 'from' is not of this domain."));
+        }
+        common.from = from.map(|from| from.to_bare()).filter(|from| from.local().is_some());
         common.lang = header.lang.as_deref().filter(|lang| is_language_tag(lang)).map(compact_str::CompactString::new);
         talk.open(&response(header, common));
         Ok(match (self.who, &common.secured) {
-            (Some(who), _) => Step::Bind(AwaitBind::enter(who, common, talk)),
+            (Some(who), _) => Step::Bind(AwaitBind::enter(who, None, common, talk)),
             (None, Some(_)) => Step::Auth(AwaitAuth::enter(common, talk)),
             (None, None) => Step::StartTls(AwaitStartTls::enter(talk)),
         })

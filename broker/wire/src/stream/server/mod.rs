@@ -4,10 +4,12 @@
 
 mod auth;
 mod bind;
+mod completion;
 mod header;
 #[cfg(test)]
 mod message_tests;
 mod ready;
+mod sasl2;
 #[cfg(test)]
 mod sm_tests;
 mod starttls;
@@ -21,7 +23,10 @@ use super::talk::Talk;
 use super::{BIND_TIME, CLOSE_TIME, Framing, LOGIN_TIME, Secured, Why};
 use crate::jid::{BareJid, DomainPart, FullJid, ResourcePart};
 use crate::reader::{StreamEvent, StreamHeader, StreamReader};
-use crate::sasl::{self, AccountClass, Credentials, PasswordCheck, PasswordVerdict, ScramHash};
+use crate::sasl::{
+    self, AccountClass, ClientId, Credentials, Failure, IssuedToken, PasswordCheck, PasswordVerdict, ScramHash,
+    StoredKeys, TokenUse, Tokens,
+};
 use crate::seed::Seed;
 use crate::stanza::{Stanza, StanzaError};
 use crate::stream_error::{StreamCondition, StreamError};
@@ -30,6 +35,7 @@ use crate::xep::sm;
 use crate::xml::{Element, Limits};
 use auth::{AwaitAuth, Exchange};
 use bind::{AwaitBind, Binding, Resuming};
+use completion::Completion;
 use header::AwaitHeader;
 use ready::Ready;
 use starttls::{AwaitStartTls, Handshake};
@@ -43,6 +49,8 @@ pub struct ServerSettings {
     pub policy: sasl::Policy,
     /// Features to advertise after login besides bind and session: roster versioning, pre-approval, stream limits...
     pub features: Vec<Element>,
+    /// What a session may begin with when it is bound together with the login (XEP-0386 §3.1): names of features.
+    pub bind_inline: Vec<&'static str>,
     /// Limits after login; before it [`Limits::BEFORE_LOGIN`] holds.
     pub limits: Limits,
 }
@@ -67,6 +75,10 @@ pub enum Output {
         class: AccountClass,
         /// The resource it asked for, or a random one, or both for a thing.
         resource: ResourcePart,
+        /// Which installation of its client it is, if it said so. Its earlier sessions have come to their end.
+        client: Option<ClientId>,
+        /// What the session shall begin with (XEP-0386 §3.2); the results go with [`ServerStream::bound_with`].
+        inline: Vec<Element>,
     },
     /// Run the check where CPU time does no harm; answer with [`ServerStream::password_checked`].
     CheckPassword(PasswordCheck),
@@ -94,8 +106,25 @@ pub enum Output {
         /// Which session, and what the client has of it.
         request: sm::Resume,
     },
+    /// Keep these keys of an account that has none for their hash; answer with [`ServerStream::keys_stored`] or
+    /// [`ServerStream::store_failed`].
+    StoreKeys {
+        /// The account.
+        account: BareJid,
+        /// The keys.
+        keys: StoredKeys,
+    },
     /// A stanza of the client, its `from` either absent or proven to be its own.
     Stanza(Stanza),
+    /// Look up the tokens of one installation; answer with [`ServerStream::tokens`] or [`ServerStream::store_failed`].
+    Tokens {
+        /// The account.
+        account: BareJid,
+        /// Which installation of its client.
+        client: ClientId,
+    },
+    /// Note what became of a token, make a new one; answer with [`ServerStream::token_used`] or [`ServerStream::store_failed`].
+    UseToken(TokenUse),
     /// Begin the TLS handshake as server once everything is written; answer with [`ServerStream::secured`].
     StartTls,
     /// Write these bytes.
@@ -136,11 +165,13 @@ struct Common {
     secured: Option<Secured>,
     /// Failed logins, and later failed binds.
     tries: u8,
+    /// Who the client's stream header says it is from.
+    from: Option<BareJid>,
     /// Language of the client's stream header.
     lang: Option<compact_str::CompactString>,
 }
 
-/// The states of the negotiation. SASL2 and resumption will be further ones.
+/// The states of the negotiation. Resumption will be a further one.
 #[derive(Debug)]
 enum Step {
     Header(AwaitHeader),
@@ -148,6 +179,9 @@ enum Step {
     Handshake(Handshake),
     Auth(AwaitAuth),
     Exchange(Exchange),
+    Completion(Box<Completion>),
+    /// Logged in without a restart; becomes `Bind` at once.
+    Authenticated(AwaitBind),
     Bind(AwaitBind),
     Binding(Binding),
     Resuming(Resuming),
@@ -184,7 +218,7 @@ impl ServerStream {
         framing: Framing,
         now: Instant,
     ) -> ServerStream {
-        let common = Common { settings: settings.clone(), seed, secured, tries: 0, lang: None };
+        let common = Common { settings: settings.clone(), seed, secured, tries: 0, from: None, lang: None };
         ServerStream {
             settings,
             reader: match framing {
@@ -276,6 +310,7 @@ impl ServerStream {
             Stage::Negotiating(negotiation) => match &negotiation.step {
                 Step::Handshake(_) | Step::Binding(_) | Step::Resuming(_) => true,
                 Step::Exchange(exchange) => exchange.is_waiting(),
+                Step::Completion(completion) => completion.is_waiting(),
                 _ => false,
             },
             Stage::Ready(ready) => ready.is_waiting(),
@@ -321,8 +356,14 @@ impl ServerStream {
         let step = std::mem::replace(step, Step::Header(AwaitHeader { who: None }));
         match next(step, common, &mut self.talk) {
             Ok(Step::Ready(ready)) => {
+                self.reader.set_limits(self.settings.limits);
                 self.deadline = None;
                 self.stage = Stage::Ready(ready);
+            }
+            Ok(Step::Authenticated(bind)) => {
+                self.logged_in(now);
+                negotiation.step = Step::Bind(bind);
+                self.stage = Stage::Negotiating(negotiation);
             }
             Ok(step) => {
                 self.entered(&step, now);
@@ -342,10 +383,14 @@ impl ServerStream {
             self.reader.restart();
             self.talk.restart();
             if header.who.is_some() {
-                self.reader.set_limits(self.settings.limits);
-                self.deadline = now.checked_add(BIND_TIME);
+                self.logged_in(now);
             }
         }
+    }
+
+    fn logged_in(&mut self, now: Instant) {
+        self.reader.set_limits(self.settings.limits);
+        self.deadline = now.checked_add(BIND_TIME);
     }
 
     // -- answers
@@ -363,9 +408,41 @@ impl ServerStream {
         self.answer(now, |server, policy| server.credentials(found, policy));
     }
 
-    /// The store did not answer [`Output::Lookup`] or [`Output::Authorise`].
+    /// The store did not answer [`Output::Lookup`], [`Output::Authorise`], [`Output::Tokens`], [`Output::UseToken`] or
+    /// [`Output::StoreKeys`].
     pub fn store_failed(&mut self, now: Instant) {
-        self.answer(now, |server, _| server.unavailable());
+        self.step(now, |step, common, talk| match step {
+            Step::Exchange(exchange) => exchange.answer(|server, _| server.unavailable(), common, talk),
+            Step::Completion(completion) => completion.store_failed(common, talk),
+            other => Ok(other),
+        });
+    }
+
+    /// The answer to [`Output::Tokens`]: `None` for an unknown account.
+    pub fn tokens(&mut self, found: Option<Tokens>, now: Instant) {
+        self.step(now, |step, common, talk| match step {
+            Step::Exchange(exchange) => {
+                let count = exchange.count();
+                exchange.answer(|server, _| server.tokens(found, count), common, talk)
+            }
+            other => Ok(other),
+        });
+    }
+
+    /// The answer to [`Output::UseToken`]: the new token if one was wanted and can be had, or why the login fails after all.
+    pub fn token_used(&mut self, answer: Result<Option<IssuedToken>, Failure>, now: Instant) {
+        self.step(now, |step, common, talk| match step {
+            Step::Completion(completion) => completion.token_used(answer, common, talk),
+            other => Ok(other),
+        });
+    }
+
+    /// The answer to [`Output::StoreKeys`].
+    pub fn keys_stored(&mut self, now: Instant) {
+        self.step(now, |step, common, talk| match step {
+            Step::Completion(completion) => completion.keys_stored(common, talk),
+            other => Ok(other),
+        });
     }
 
     /// The answer to [`Output::CheckPassword`].
@@ -387,8 +464,14 @@ impl ServerStream {
 
     /// The answer to [`Output::Bind`]: the address of the session, or why not (`conflict`, `resource-constraint`...).
     pub fn bound(&mut self, answer: Result<FullJid, StanzaError>, now: Instant) {
+        self.bound_with(answer.map(|jid| (jid, Vec::new())), now);
+    }
+
+    /// As [`ServerStream::bound`], with the results of what the session was to begin with.
+    pub fn bound_with(&mut self, answer: Result<(FullJid, Vec<Element>), StanzaError>, now: Instant) {
         self.step(now, |step, common, talk| match step {
-            Step::Binding(binding) => binding.bound(answer, common, talk),
+            Step::Binding(binding) => binding.bound(answer.map(|(jid, _)| jid), common, talk),
+            Step::Completion(completion) => completion.bound(answer, common, talk),
             other => Ok(other),
         });
     }
@@ -397,15 +480,21 @@ impl ServerStream {
     pub fn resumed(&mut self, answer: Result<(FullJid, u32), sm::Failed>, now: Instant) {
         self.step(now, |step, common, talk| match step {
             Step::Resuming(resuming) => resuming.resumed(answer, common, talk),
+            Step::Completion(completion) => completion.resumed(answer, common, talk),
             other => Ok(other),
         });
     }
 
     /// The answer to [`Output::Enable`]. What is sent from now on counts.
-    pub fn enabled(&mut self, answer: Result<&sm::Enabled, &sm::Failed>) {
+    pub fn enabled(&mut self, answer: Result<&sm::Enabled, &sm::Failed>, now: Instant) {
         if let Stage::Ready(ready) = &mut self.stage {
             ready.enabled(answer, &mut self.talk);
+            return;
         }
+        self.step(now, |step, common, talk| match step {
+            Step::Completion(completion) => Ok(completion.enabled(answer, common, talk)),
+            other => Ok(other),
+        });
     }
 
     // -- the session
@@ -524,10 +613,14 @@ impl Step {
             Step::StartTls(state) => state.element(element, empty, common, talk),
             Step::Auth(state) => state.element(element, common, talk),
             Step::Exchange(state) => state.element(element, common, talk),
+            Step::Completion(state) => state.element(element, common, talk),
             Step::Bind(state) => state.element(element, common, talk),
-            Step::Header(_) | Step::Handshake(_) | Step::Binding(_) | Step::Resuming(_) | Step::Ready(_) => {
-                Err(fault(StreamCondition::NotAuthorized, "Not now."))
-            }
+            Step::Header(_)
+            | Step::Handshake(_)
+            | Step::Authenticated(_)
+            | Step::Binding(_)
+            | Step::Resuming(_)
+            | Step::Ready(_) => Err(fault(StreamCondition::NotAuthorized, "Not now.")),
         }
     }
 }

@@ -48,7 +48,7 @@ fn what_follows_enable_waits_for_the_answer() {
     world.hears(&[ENABLE, "<message><body>Hi</body></message>"].concat());
     assert!(world.stanzas.is_empty());
     world.silent = false;
-    world.stream.enabled(Err(&sm::Failed::new(crate::stanza::StanzaCondition::ResourceConstraint)));
+    world.stream.enabled(Err(&sm::Failed::new(crate::stanza::StanzaCondition::ResourceConstraint)), world.now);
     world.pump();
     assert!(world.said.starts_with("<failed xmlns='urn:xmpp:sm:3'><resource-constraint"), "{}", world.said);
     assert_eq!(world.stanzas.len(), 1);

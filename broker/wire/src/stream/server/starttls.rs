@@ -39,8 +39,8 @@ impl AwaitStartTls {
             talk.ask(Output::StartTls);
             return Ok(Step::Handshake(Handshake));
         }
-        if element.is(ns::SASL, "auth") {
-            auth::failed(Failure::EncryptionRequired, common, talk)?;
+        if element.is(ns::SASL, "auth") || element.is(ns::SASL2, "authenticate") {
+            auth::failed(Failure::EncryptionRequired, element.namespace().as_str(), common, talk)?;
             return Ok(Step::StartTls(self));
         }
         Err(fault(StreamCondition::NotAuthorized, "Start TLS first."))
