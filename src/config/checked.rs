@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use torg_core::limits::Limits;
+use torg_core::peers::PeerSettings;
 use torg_thing::{BridgeLine, SourceId};
 use torg_wire::jid::BareJid;
 
@@ -53,6 +54,21 @@ pub struct BrokerConfig {
     pub plain: bool,
     /// How much a client may ask.
     pub limits: Limits,
+    /// Streams from and to other servers; none means that there are none.
+    pub federation: Option<FederationConfig>,
+}
+
+/// Streams from and to other servers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FederationConfig {
+    /// Listeners for servers that upgrade by STARTTLS.
+    pub s2s: Vec<SocketAddr>,
+    /// Listeners for servers that speak TLS from the first byte.
+    pub s2s_tls: Vec<SocketAddr>,
+    /// What is said about other servers.
+    pub peers: PeerSettings,
+    /// DNS servers to ask; empty means those of the system.
+    pub dns: Vec<SocketAddr>,
 }
 
 /// Certificate and key.

@@ -58,11 +58,16 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
         |settings: &Settings| settings.concentrator.as_ref().map(|concentrator| concentrator.jid.clone());
     let remote =
         |settings: &Settings| settings.concentrator.as_ref().and_then(|concentrator| concentrator.remote.clone());
+    // The peers themselves change while running.
+    let listeners = |settings: &Settings| {
+        settings.broker.federation.as_ref().map(|on| (on.s2s.clone(), on.s2s_tls.clone(), on.dns.clone()))
+    };
     let differences = [
         ("broker.domain", old.broker.domain != new.broker.domain),
         ("broker.admins", old.broker.admins != new.broker.admins),
         ("broker.listen.c2s", old.broker.c2s != new.broker.c2s),
         ("broker.listen.c2s_tls", old.broker.c2s_tls != new.broker.c2s_tls),
+        ("broker.listen.s2s", listeners(old) != listeners(new)),
         ("broker.auth.scram_sha_1", old.broker.scram_sha_1 != new.broker.scram_sha_1),
         ("broker.limits", old.broker.limits != new.broker.limits),
         ("broker.auth.plain", old.broker.plain != new.broker.plain),

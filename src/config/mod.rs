@@ -5,13 +5,17 @@
 mod bridges;
 mod checked;
 mod diff;
+mod peers;
 mod raw;
 mod read;
 #[cfg(test)]
 mod tests;
 
-pub use checked::{BridgeConfig, BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
+pub use checked::{
+    BridgeConfig, BrokerConfig, ConcentratorConfig, Config, FederationConfig, RemoteConfig, Settings, TlsFiles,
+};
 pub use diff::{LineChange, LineKey, RestartNeeded, lines, needs_restart};
+pub use peers::PEERS_MAX;
 pub use read::{CONF_D_FILES_MAX, load, parse};
 
 /// A commented sample configuration, which loads as it is.

@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::peers::{RawFederation, RawPeer};
+
 /// Configuration of a Torg appliance (`torg.toml`, and each file of `conf.d`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +49,11 @@ pub(super) struct RawBroker {
     /// How much a client may ask of the broker.
     #[serde(default)]
     pub(super) limits: RawLimits,
+    /// Servers that are not among the peers, and how servers are found.
+    pub(super) federation: Option<RawFederation>,
+    /// Other servers, by name.
+    #[serde(default)]
+    pub(super) peer: Vec<RawPeer>,
 }
 
 /// How much a client may ask of the broker. The defaults fit a site with some hundred devices.
@@ -78,6 +85,10 @@ pub(super) struct RawListen {
     pub(super) c2s: Option<Vec<String>>,
     /// Clients that speak TLS from the first byte. Default: ["0.0.0.0:5223"].
     pub(super) c2s_tls: Option<Vec<String>>,
+    /// Servers that begin in plain text and must upgrade by STARTTLS. Default: none; federation is off without s2s and s2s_tls.
+    pub(super) s2s: Option<Vec<String>>,
+    /// Servers that speak TLS from the first byte. Default: none.
+    pub(super) s2s_tls: Option<Vec<String>>,
 }
 
 /// Certificate and key of the domain, PEM files.

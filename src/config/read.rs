@@ -15,6 +15,7 @@ use torg_wire::jid::BareJid;
 
 use super::bridges::{bridges, has_bridge};
 use super::checked::{BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
+use super::peers;
 use super::raw::{Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawTls};
 use crate::telemetry::{Format, Level, Log};
 
@@ -196,12 +197,19 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
             }
         }
     }
-    let RawListen { c2s, c2s_tls } = raw.listen;
+    let RawListen { c2s, c2s_tls, s2s, s2s_tls } = raw.listen;
     if [&c2s, &c2s_tls].iter().all(|list| list.as_ref().is_some_and(Vec::is_empty)) {
         errors.push(document.error_at("broker.listen", "leaves no way to connect: c2s and c2s_tls are both empty"));
     }
     let c2s = listeners(document, "broker.listen.c2s", c2s, 5222, errors);
     let c2s_tls = listeners(document, "broker.listen.c2s_tls", c2s_tls, 5223, errors);
+    let parts = peers::RawParts {
+        s2s: s2s.map(|list| listeners(document, "broker.listen.s2s", Some(list), 5269, errors)),
+        s2s_tls: s2s_tls.map(|list| listeners(document, "broker.listen.s2s_tls", Some(list), 5270, errors)),
+        federation: raw.federation,
+        peers: raw.peer,
+    };
+    let federation = peers::check(document, parts, domain.as_ref(), errors);
     for (index, address) in c2s_tls.iter().enumerate() {
         if address.port() != 0 && c2s.contains(address) {
             let message = format!("{address} is in c2s too; one port speaks one of the two");
@@ -218,6 +226,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         scram_sha_1: raw.auth.scram_sha_1,
         plain: raw.auth.plain,
         limits: limits(&raw.limits),
+        federation,
     })
 }
 

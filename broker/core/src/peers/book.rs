@@ -1,6 +1,7 @@
 //! The book of peers: settings, resolver and clock behind the questions that streams ask.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,14 @@ fn rule(peer: &Peer, system: &Arc<RootCertStore>) -> Result<Rule, TlsError> {
     let domain = ascii(&peer.domain).ok_or_else(|| TlsError::ConfigDomain { domain: peer.domain.clone() })?;
     let (address, policy, pins) = (peer.address.clone(), peer.policy, peer.pins.clone());
     Ok(Rule { domain: Some(domain), address, policy, roots, pins })
+}
+
+/// Number of authorities in a PEM file, if it can be used.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn authorities(file: &Path) -> Result<usize, TlsError> {
+    roots(&Trust::File(file.to_owned())).map(|roots| roots.len())
 }
 
 impl Peers {

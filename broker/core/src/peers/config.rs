@@ -50,6 +50,19 @@ impl Pin {
     pub fn of_key(subject_public_key_info: &[u8]) -> Pin {
         Pin(Sha256::digest(subject_public_key_info).into())
     }
+
+    /// What was probably meant by a text that is none: hexadecimal digits as openssl prints them, or base64 alone.
+    pub fn like(text: &str) -> Option<Pin> {
+        let text = text.trim().trim_start_matches("sha256/").trim_start_matches("sha256:");
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let pairs =
+            digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        let bytes: Option<Vec<u8>> = if digits.len() == 64 { pairs.collect() } else { None };
+        match bytes {
+            Some(bytes) => Some(Pin(bytes.try_into().ok()?)),
+            None => format!("sha256/{text}").parse().ok(),
+        }
+    }
 }
 
 /// A text is no pin.

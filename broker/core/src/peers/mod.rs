@@ -18,7 +18,7 @@ mod names;
 mod resolve;
 mod verdict;
 
-pub use book::{Peers, RESOLVE_TIME, Rule};
+pub use book::{Peers, RESOLVE_TIME, Rule, authorities};
 pub use config::{Address, Others, Peer, PeerSettings, Pin, PinError, Policy};
 pub use judge::pin_of;
 pub use resolve::{
