@@ -119,6 +119,12 @@ pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 /// Server dialback (XEP-0220).
 pub const DIALBACK: &str = "jabber:server:dialback";
+/// Server dialback with errors, as a stream feature (XEP-0220 §2.4.2).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// Bidirectional streams between servers, switched on (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// Bidirectional streams between servers, as a stream feature (XEP-0288).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// Stream header of the WebSocket binding (RFC 7395 §3.3).
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// The reserved namespace of `xml:lang` and friends (Namespaces in XML 1.0 §3).

@@ -13,6 +13,7 @@
 
 mod client;
 mod framing;
+pub mod peer;
 mod server;
 mod talk;
 #[cfg(test)]
