@@ -28,6 +28,7 @@ use crate::offline::{self, Offline};
 use crate::personal::{self, Personal};
 use crate::roster::{self, Rosters};
 use crate::router::{Router, Shared};
+use crate::s2s::{self, Connector, Federation, Links};
 use crate::service::Service;
 use crate::services::Services;
 use crate::session::{Attached, Ending};
@@ -39,6 +40,9 @@ const HASHING_MAX: usize = 2;
 
 /// Time to keep what cut connections had not written: a few writes of the store.
 const CUT_TIME: Duration = Duration::from_secs(5);
+
+/// Time that links to other servers get to end, if sessions have used up all there was.
+const PEERS_TIME: Duration = Duration::from_secs(2);
 
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,7 @@ pub struct Builder {
     limits: Limits,
     mesh: Arc<dyn Mesh>,
     policy: Option<Policy>,
+    federation: Option<(Arc<dyn Federation>, Arc<dyn Connector>)>,
 }
 
 /// A running broker. Dropping it leaves its tasks running; [`Broker::shutdown`] ends them.
@@ -98,6 +103,14 @@ impl Builder {
         self
     }
 
+    /// Talks to other servers: how they are found and judged, and how connections to them are opened. Without it the broker keeps to
+    /// itself.
+    #[must_use]
+    pub fn federation(mut self, federation: Arc<dyn Federation>, connector: Arc<dyn Connector>) -> Self {
+        self.federation = Some((federation, connector));
+        self
+    }
+
     /// Which logins are allowed. Without it: SCRAM-SHA-256 and its -PLUS.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
@@ -118,6 +131,12 @@ impl Builder {
             Some(policy) => policy,
             None => default_policy()?,
         };
+        let links = match self.federation {
+            Some((federation, connector)) => {
+                Some(Links::new(federation, connector, Arc::clone(&self.tls), &random()?, self.limits))
+            }
+            None => None,
+        };
         let router = Router::new(Shared {
             domain: self.domain,
             sessions: crate::session::Table::new(),
@@ -133,6 +152,7 @@ impl Builder {
             limits: self.limits,
             admins: self.admins,
             mesh: self.mesh,
+            links,
             internal: RwLock::default(),
             draining: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -176,6 +196,7 @@ impl Broker {
             limits: Limits::default(),
             mesh: Arc::new(Solo),
             policy: None,
+            federation: None,
         }
     }
 
@@ -187,6 +208,16 @@ impl Broker {
     /// Serves clients that begin with TLS (XEP-0368), until the broker stops.
     pub fn listen_c2s_tls(&self, listener: impl Listener) {
         self.listen(listener, Begin::Direct);
+    }
+
+    /// Serves other servers that begin with STARTTLS, until the broker stops. Without [`Builder::federation`] nobody is accepted.
+    pub fn listen_s2s(&self, listener: impl Listener) {
+        self.shell.router.spawn(s2s::listen(self.shell.router.clone(), listener, Begin::StartTls));
+    }
+
+    /// Serves other servers that begin with TLS (XEP-0368), until the broker stops; as [`Broker::listen_s2s`].
+    pub fn listen_s2s_tls(&self, listener: impl Listener) {
+        self.shell.router.spawn(s2s::listen(self.shell.router.clone(), listener, Begin::Direct));
     }
 
     fn listen(&self, listener: impl Listener, begin: Begin) {
@@ -230,6 +261,7 @@ impl Broker {
     /// goes to the offline store. Answers whether all went before the deadline.
     pub async fn shutdown(self, deadline: Duration) -> bool {
         let shared = self.shell.router.shared();
+        let begun = tokio::time::Instant::now();
         shared.stop.cancel();
         for session in shared.sessions.all() {
             session.queue.end(Ending::Drained(StreamError::new(StreamCondition::SystemShutdown)));
@@ -246,7 +278,11 @@ impl Broker {
             self.shell.router.end_session(&session).await;
         }
         self.shell.router.flush_activity().await;
-        in_time
+        // Last, because sessions say goodbye to contacts at other servers.
+        match &shared.links {
+            Some(links) => links.shutdown(deadline.saturating_sub(begun.elapsed()).max(PEERS_TIME)).await && in_time,
+            None => in_time,
+        }
     }
 }
 
@@ -273,9 +309,13 @@ pub const MIGRATIONS: &[torg_store::Migrations] =
     &[roster::MIGRATIONS, offline::MIGRATIONS, changes::MIGRATIONS, blocking::MIGRATIONS, personal::MIGRATIONS];
 
 fn default_policy() -> Result<Policy, BrokerError> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(BrokerError::Random)?;
-    Ok(Policy::new(ServerSecret::new(secret)))
+    Ok(Policy::new(ServerSecret::new(random()?)))
+}
+
+fn random() -> Result<[u8; 32], BrokerError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(BrokerError::Random)?;
+    Ok(bytes)
 }
 
 /// What a stream offers after login (RFC 6121 §2.6.1, §3.4.1; XEP-0478 §3).

@@ -2,6 +2,7 @@
 
 use torg_wire::jid::Jid;
 use torg_wire::stanza::Stanza;
+use torg_wire::stream::peer::PeerProof;
 
 /// A sender with the proof behind the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Proof {
     Client(&'static str),
     /// A part of this very process; its name.
     Internal(&'static str),
+    /// Its server proved the domain, by these means, on the stream the stanza came from; who in that domain it is, that server says.
+    Server(PeerProof),
 }
 
 impl Identity {

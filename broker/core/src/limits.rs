@@ -45,6 +45,8 @@ pub struct Limits {
     pub rate: Rate,
     /// Administrators and people.
     pub rate_of_admins: Rate,
+    /// Each domain of another server: more than a site of some hundred devices needs, and what a core handles in a few percent.
+    pub rate_of_peers: Rate,
     /// Connections of one address that have not logged in.
     pub unauthenticated_per_address: usize,
     /// Connections of all addresses that have not logged in.
@@ -58,6 +60,7 @@ impl Default for Limits {
         Limits {
             rate: Rate { per_second: 10_000, burst: 100_000 },
             rate_of_admins: Rate { per_second: 100_000, burst: 1_000_000 },
+            rate_of_peers: Rate { per_second: 500_000, burst: 5_000_000 },
             unauthenticated_per_address: UNAUTHENTICATED_PER_ADDRESS,
             unauthenticated: UNAUTHENTICATED_MAX,
             sessions_per_account: SESSIONS_PER_ACCOUNT,

@@ -21,6 +21,9 @@ pub(crate) async fn run(router: Router) {
             () = stop.cancelled() => return,
         }
         router.shared().allowances.sweep();
+        if let Some(links) = router.links() {
+            links.sweep();
+        }
         router.shared().blocking.sweep(|owner| !router.shared().sessions.of(owner.as_str()).is_empty());
         router.flush_activity().await;
         sweep(&router).await;

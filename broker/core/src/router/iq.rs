@@ -13,10 +13,10 @@ impl Router {
     pub(super) async fn route_iq(&self, session: &Arc<Session>, envelope: Envelope) -> Result<(), RouteError> {
         let Some(to) = envelope.stanza().to() else {
             // RFC 6120 §10.3.3: the server answers for the account; what the account has no service for, the server itself may have.
-            return self.serve(session, envelope, &[Place::OwnAccount, Place::Server]).await;
+            return self.serve(|| session.may_request(), envelope, &[Place::OwnAccount, Place::Server]).await;
         };
         if !self.is_local(to) {
-            self.refuse(envelope.stanza(), StanzaCondition::RemoteServerNotFound);
+            self.send_remote(envelope.stanza());
             return Ok(());
         }
         if to.is_full() && to.local().is_some() {
@@ -32,15 +32,21 @@ impl Router {
         } else {
             Place::Service
         };
-        self.serve(session, envelope, &[place]).await
+        self.serve(|| session.may_request(), envelope, &[place]).await
     }
 
     /// To a service at an address of ours. Whatever has none is answered alike, so that nobody learns which accounts exist.
-    async fn serve(&self, session: &Session, envelope: Envelope, places: &[Place]) -> Result<(), RouteError> {
+    /// `allowed`: whether one more request is within its sender's rate.
+    pub(super) async fn serve(
+        &self,
+        allowed: impl FnOnce() -> bool,
+        envelope: Envelope,
+        places: &[Place],
+    ) -> Result<(), RouteError> {
         if !envelope.stanza().kind().is_request() {
             return Ok(()); // an answer to a push or ping of ours
         }
-        if !session.may_request() {
+        if !allowed() {
             self.refuse(envelope.stanza(), StanzaCondition::ResourceConstraint);
             return Ok(());
         }
@@ -51,7 +57,7 @@ impl Router {
     }
 
     /// To the very session (§8.5.3.1) or back (§8.5.3.2.3).
-    async fn deliver_iq(&self, stanza: Stanza) {
+    pub(super) async fn deliver_iq(&self, stanza: Stanza) {
         let Some(to) = stanza.to() else { return };
         let Some(session) = to.resource().and_then(|resource| self.0.sessions.find(to.bare_str(), resource)) else {
             if let Some(full) = to.to_full()

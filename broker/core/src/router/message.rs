@@ -9,14 +9,15 @@ use torg_wire::xml::Scope;
 
 use super::routing::{Candidate, Destination, destination};
 use super::{Letter, RouteError, Router, Taken};
-use crate::identity::{Envelope, Identity, Proof};
+use crate::identity::Envelope;
 use crate::offline::{Refused, is_storable, with_delay};
 use crate::services::Place;
 use crate::session::Session;
 
 impl Router {
     /// A message with its sender stamped. It is in a queue, on the disk or refused when this answers.
-    pub(super) async fn route_message(&self, mut stanza: Stanza) -> Result<(), RouteError> {
+    pub(super) async fn route_message(&self, envelope: Envelope) -> Result<(), RouteError> {
+        let (identity, mut stanza) = envelope.into_parts();
         let Some(to) = stanza.to().cloned() else {
             // RFC 6120 §10.3.1: for the sender's own account
             let own = stanza.from().map(Jid::to_bare).map(Jid::from);
@@ -27,22 +28,16 @@ impl Router {
             };
         };
         if !self.is_local(&to) {
-            self.refuse(&stanza, StanzaCondition::RemoteServerNotFound);
+            self.send_remote(&stanza);
             return Ok(());
         }
         if to.local().is_none() || self.0.services.serves(to.bare_str()) {
-            return self.message_to_service(stanza).await;
+            return self.message_to_service(Envelope::new(identity, stanza)).await;
         }
         self.deliver_message(stanza, &to).await
     }
 
-    async fn message_to_service(&self, stanza: Stanza) -> Result<(), RouteError> {
-        let Some(from) = stanza.from().cloned() else { return Ok(()) };
-        let proof = from
-            .resource()
-            .and_then(|resource| self.0.sessions.find(from.bare_str(), resource))
-            .map_or(Proof::Internal("router"), |session| session.proof);
-        let envelope = Envelope::new(Identity::new(from, proof), stanza);
+    async fn message_to_service(&self, envelope: Envelope) -> Result<(), RouteError> {
         if let Err(unserved) = self.0.services.dispatch(self, &[Place::Service], envelope).await {
             self.refuse(unserved.stanza(), StanzaCondition::ServiceUnavailable);
         }

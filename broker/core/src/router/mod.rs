@@ -6,6 +6,7 @@ mod iq;
 mod letter;
 mod message;
 mod presence;
+mod remote;
 mod routing;
 mod subscription;
 
@@ -39,6 +40,7 @@ use crate::mesh::Mesh;
 use crate::offline::Offline;
 use crate::personal::Personal;
 use crate::roster::Rosters;
+use crate::s2s::Links;
 use crate::service;
 use crate::services::Services;
 use crate::session::{self, Attached, BindError, Ending, Session, Table};
@@ -62,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) admins: HashSet<BareJid>,
     pub(crate) mesh: Arc<dyn Mesh>,
+    /// Other servers; `None` if the broker keeps to itself.
+    pub(crate) links: Option<Links>,
     /// Accounts of parts of this process; they exist although the accounts service does not know them.
     pub(crate) internal: RwLock<HashSet<BareJid>>,
     /// Accounts whose offline messages are being delivered; `true` if more may have come meanwhile.
@@ -271,7 +275,7 @@ impl Router {
         let request = service::header(envelope.stanza());
         let handled = match envelope.stanza().kind() {
             StanzaKind::Iq(_) => self.route_iq(session, envelope).await,
-            StanzaKind::Message(_) => self.route_message(envelope.into_stanza()).await,
+            StanzaKind::Message(_) => self.route_message(envelope).await,
             StanzaKind::Presence(kind) => self.route_presence(session, kind, envelope.into_stanza()).await,
         };
         if let Err(error) = handled {
@@ -294,6 +298,9 @@ impl Router {
     /// Delivers the answer to a request. Never fails: an answer that finds nobody is dropped, as RFC 6121 §8.5.3.2.3 has it.
     pub(crate) fn answer(&self, answer: Stanza) {
         let Some(to) = answer.to() else { return };
+        if !self.is_local(to) {
+            return self.send_remote(&answer);
+        }
         let Some(resource) = to.resource() else { return };
         let Some(session) = self.0.sessions.find(to.bare_str(), resource) else { return };
         session.is_asked_for(&answer); // our own answers always pass, and are waited for no longer
@@ -320,7 +327,7 @@ impl Router {
 
     /// Whether the address is served here.
     pub(crate) fn is_local(&self, jid: &Jid) -> bool {
-        jid.domain() == self.0.domain.as_str() || self.0.services.serves_domain(jid.domain())
+        self.serves_domain(jid.domain())
     }
 
     /// Starts work that outlives its cause but not the broker.

@@ -85,6 +85,9 @@ impl Router {
 
     /// To all available sessions of an account; nobody else is there to see it.
     pub(super) fn show(&self, stanza: &Stanza, account: &BareJid) {
+        if !self.is_local(account.as_jid()) {
+            return self.send_remote(&stanza.clone().with_to(account));
+        }
         let sessions = self.available(account.as_str());
         if sessions.is_empty() {
             return;
@@ -104,6 +107,10 @@ impl Router {
         contacts.push(session.account.clone());
         let contacts = self.unblocked(session.jid.as_jid(), contacts).await?;
         for contact in contacts {
+            if !self.is_local(contact.as_jid()) {
+                self.send_remote(&Stanza::presence(PresenceType::Probe).with_from(&session.jid).with_to(contact));
+                continue;
+            }
             let others = self.available(contact.as_str());
             presences.extend(others.iter().filter(|other| !Arc::ptr_eq(other, session)).map(Arc::downgrade));
         }
@@ -170,9 +177,11 @@ impl Router {
 
     /// A client that probes by itself gets what its server would get, and silence where it may not see (§4.3.2 forbids leaks).
     async fn probed_by_client(&self, session: &Arc<Session>, stanza: &Stanza) -> Result<(), RouteError> {
-        let Some(contact) = stanza.to().map(Jid::to_bare).filter(|contact| self.is_local(contact.as_jid())) else {
+        let Some(contact) = stanza.to().map(Jid::to_bare) else { return Ok(()) };
+        if !self.is_local(contact.as_jid()) {
+            self.send_remote(stanza);
             return Ok(());
-        };
+        }
         let state = self.0.rosters.state(&contact, &session.account).await?;
         if state.contact_sees_user() || contact == session.account {
             self.show_sessions_of(&contact, session);
@@ -211,7 +220,7 @@ impl Router {
     /// Presence with an address (§4.6): it says nothing to others, but its end is remembered.
     fn directed(&self, session: &Arc<Session>, kind: PresenceType, stanza: Stanza) {
         let Some(to) = stanza.to().cloned() else { return };
-        if !self.is_local(&to) {
+        if !self.is_local(&to) && self.links().is_none() {
             if kind == PresenceType::Available {
                 self.refuse(&stanza, StanzaCondition::RemoteServerNotFound);
             }
@@ -227,8 +236,11 @@ impl Router {
     }
 
     /// To the very session, or to all available ones of a bare address (§8.5.2.1.2, §8.5.3.1).
-    fn show_directed(&self, stanza: Stanza) {
+    pub(super) fn show_directed(&self, stanza: Stanza) {
         let Some(to) = stanza.to().cloned() else { return };
+        if !self.is_local(&to) {
+            return self.send_remote(&stanza);
+        }
         let Some(resource) = to.resource() else {
             self.show(&stanza, &to.to_bare());
             return;

@@ -40,7 +40,7 @@ impl Router {
             self.refuse_to(session, stanza, StanzaCondition::BadRequest);
             return Ok(());
         }
-        if !self.is_local(contact.as_jid()) {
+        if !self.is_local(contact.as_jid()) && self.links().is_none() {
             self.refuse_to(session, stanza, StanzaCondition::RemoteServerNotFound);
             return Ok(());
         }
@@ -117,13 +117,17 @@ impl Router {
     }
 
     /// A request reaches an account of ours (§A.3). Accounts that do not exist say nothing, like those that do not answer.
-    async fn subscription_to(
+    pub(super) async fn subscription_to(
         &self,
         owner: &BareJid,
         from: &BareJid,
         request: Request,
         stanza: Stanza,
     ) -> Result<(), RouteError> {
+        if !self.is_local(owner.as_jid()) {
+            self.send_remote(&stanza); // its own server knows its roster
+            return Ok(());
+        }
         if !self.exists(owner).await? {
             return Ok(());
         }
@@ -282,9 +286,6 @@ impl Router {
 
     /// Tells a removed contact what it has lost.
     async fn part(&self, owner: &BareJid, contact: &BareJid, before: Subscription) -> Result<(), RouteError> {
-        if !self.is_local(contact.as_jid()) {
-            return Ok(());
-        }
         let stanza = |kind| Stanza::presence(kind).with_from(owner).with_to(contact);
         if before.user_sees_contact() || before.asked() {
             let bye = stanza(PresenceType::Unsubscribe);

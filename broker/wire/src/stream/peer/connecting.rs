@@ -132,7 +132,9 @@ impl PeerStream {
             State::External => self.external_answer(step, element),
             State::Claimed => self.claim_answer(step, element),
             State::Checking => self.linked_element(element).map(|()| Stage::Connecting(step)),
-            State::Header { .. } | State::Handshake => Err(fault(StreamCondition::BadFormat, "An element out of order.")),
+            State::Header { .. } | State::Handshake => {
+                Err(fault(StreamCondition::BadFormat, "An element out of order."))
+            }
         }
     }
 
@@ -205,7 +207,8 @@ impl PeerStream {
     }
 
     fn claim_answer(&mut self, step: Step, element: Element) -> StageResult {
-        let said = if element.namespace() == ns::DIALBACK { Dialback::read(&element).map_err(Why::Fault)? } else { None };
+        let said =
+            if element.namespace() == ns::DIALBACK { Dialback::read(&element).map_err(Why::Fault)? } else { None };
         let Some(Dialback::Result { pair, answer }) = said else { return self.unlinked(step, element) };
         if pair != step.goal.pair {
             return Err(super::link::unsolicited());
@@ -242,6 +245,7 @@ impl PeerStream {
 }
 
 fn distrusted() -> PeerEnd {
-    let error = StreamError::new(StreamCondition::NotAuthorized).with_text("Your certificate does not prove your domain.");
+    let error =
+        StreamError::new(StreamCondition::NotAuthorized).with_text("Your certificate does not prove your domain.");
     Why::Fault(error).into()
 }

@@ -39,7 +39,8 @@ impl Dialback {
         };
         let pair = Pair { local: to, remote: from };
         let bad = || StreamError::new(StreamCondition::BadFormat).with_text("This is no dialback.");
-        let short = |text: &str| (!text.is_empty() && text.len() <= TEXT_BYTES_MAX).then(|| text.to_owned()).ok_or_else(bad);
+        let short =
+            |text: &str| (!text.is_empty() && text.len() <= TEXT_BYTES_MAX).then(|| text.to_owned()).ok_or_else(bad);
         let id = if is_result { None } else { Some(short(element.attr("id").unwrap_or_default())?) };
         let answer = match element.attr("type") {
             None => None,

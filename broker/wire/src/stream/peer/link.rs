@@ -132,7 +132,9 @@ impl PeerStream {
         }
         match self.link.proof(to.domain(), from.domain()) {
             Some(proof) if !self.settings.domains.serves(from.domain()) => Ok(proof),
-            _ => Err(fault(StreamCondition::InvalidFrom, "This stream has not proven the sender's domain to that one.")),
+            _ => {
+                Err(fault(StreamCondition::InvalidFrom, "This stream has not proven the sender's domain to that one."))
+            }
         }
     }
 

@@ -334,7 +334,8 @@ impl PeerStream {
                 if handshaking { self.close_with(end) } else { self.fail(end) }
             }
         }
-        if !self.link.is_empty() && matches!(self.stage, Stage::Linked | Stage::Accepting(_)) && self.deadline.is_some() {
+        if !self.link.is_empty() && matches!(self.stage, Stage::Linked | Stage::Accepting(_)) && self.deadline.is_some()
+        {
             self.deadline = None;
             self.reader.set_limits(self.settings.limits);
         }
@@ -408,6 +409,25 @@ impl PeerStream {
         open
     }
 
+    /// Sends a stanza that was written with [`to_bytes`] before; `false`, and nothing is sent, unless this pair, its own, is open.
+    pub fn send_written(&mut self, pair: &Pair, bytes: &[u8]) -> bool {
+        let open = !matches!(self.stage, Stage::Closing | Stage::Closed) && self.link.is_open(pair);
+        if open {
+            self.voice.bytes().extend_from_slice(bytes);
+        }
+        open
+    }
+
+    /// The bytes to write by now, without asking for anything else; the same as what [`PeerOutput::Write`] would give.
+    pub fn written(&mut self) -> Vec<u8> {
+        self.voice.take_bytes().unwrap_or_default()
+    }
+
+    /// Whether it is over, or only waits for the peer to close its side.
+    pub const fn is_ending(&self) -> bool {
+        matches!(self.stage, Stage::Closing | Stage::Closed)
+    }
+
     /// Whether stanzas of ours may go out for this pair.
     pub fn is_open(&self, pair: &Pair) -> bool {
         self.link.is_open(pair)
@@ -469,6 +489,13 @@ impl PeerStream {
             self.voice.ask(PeerOutput::Close(end));
         }
     }
+}
+
+/// A stanza as bytes for streams between servers; see [`PeerStream::send_written`].
+pub fn to_bytes(stanza: &Stanza) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    stanza::write(stanza, &mut out);
+    out
 }
 
 impl Pair {

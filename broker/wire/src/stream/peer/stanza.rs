@@ -21,7 +21,8 @@ pub(super) fn read(element: Element) -> Result<Stanza, StanzaFault> {
     let mixed = hides(&element, ns::SERVER, ns::CLIENT);
     let stanza = Stanza::from_element(element)?;
     if mixed {
-        let error = StanzaError::new(StanzaCondition::BadRequest).with_text("Elements of jabber:client inside jabber:server.");
+        let error =
+            StanzaError::new(StanzaCondition::BadRequest).with_text("Elements of jabber:client inside jabber:server.");
         return Err(StanzaFault::Refused { error, stanza: Box::new(stanza) });
     }
     Ok(stanza)
@@ -29,7 +30,9 @@ pub(super) fn read(element: Element) -> Result<Stanza, StanzaFault> {
 
 /// Appends a stanza for a stream between servers. What would become one with the stanza's own elements is left out.
 pub(super) fn write(stanza: &Stanza, out: &mut Vec<u8>) {
-    let hidden = |child: &Element| child.namespace() == ns::SERVER || child.namespace() == ns::CLIENT && hides(child, ns::CLIENT, ns::SERVER);
+    let hidden = |child: &Element| {
+        child.namespace() == ns::SERVER || child.namespace() == ns::CLIENT && hides(child, ns::CLIENT, ns::SERVER)
+    };
     let stanza = if stanza.children().iter().any(hidden) { Cow::Owned(cleared(stanza)) } else { Cow::Borrowed(stanza) };
     stanza.write_to(out, &Scope::SERVER);
 }
@@ -95,7 +98,8 @@ mod tests {
             "<body>Hi</body><body xmlns='jabber:client'>Ho</body>",
             "<error><text xmlns='jabber:client'>Hi</text></error>",
         ] {
-            let stanza = format!("<message xmlns='jabber:server' from='a@x.example' to='b@y.example'>{inside}</message>");
+            let stanza =
+                format!("<message xmlns='jabber:server' from='a@x.example' to='b@y.example'>{inside}</message>");
             match read(element(&stanza)) {
                 Err(StanzaFault::Refused { error, .. }) => assert_eq!(error.condition(), StanzaCondition::BadRequest),
                 other => panic!("{inside}: {other:?}"),
