@@ -10,6 +10,7 @@ mod concentrator;
 mod error;
 pub mod lock;
 pub mod notify;
+pub mod tokens;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -113,6 +114,7 @@ impl Appliance {
         make_store_directory(&settings.store);
         let lock = Lock::take(&settings.store)?;
         let (store, accounts) = open_accounts(&settings).await?;
+        let accounts = accounts.with_tokens(tokens::secret(&settings.store).await?);
         let certificate = certificates::load(&settings, names, Arc::clone(&clock)).await?;
         let c2s = bind(&settings.broker.c2s).await?;
         let c2s_tls = bind(&settings.broker.c2s_tls).await?;
@@ -121,6 +123,7 @@ impl Appliance {
         let policy = Policy {
             scram_sha1: settings.broker.scram_sha_1,
             plain: settings.broker.plain,
+            tokens: true,
             ..Policy::new(accounts.server_secret().await?)
         };
         let tls = Arc::new(torg_core::tls::ServerTls::new(&certificate.loaded)?);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use torg_accounts::AccountError;
 use torg_core::BrokerError;
@@ -28,6 +29,14 @@ pub enum StartError {
     /// Certificate or key cannot be used.
     #[error("TLS cannot be set up: {0}.")]
     ConfigTls(#[from] TlsError),
+    /// The secret behind the tokens cannot be used.
+    #[error("{path} cannot be used: {error}.", path = .path.display())]
+    ConfigTokenSecret {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: io::Error,
+    },
     /// The store cannot be opened.
     #[error("The store cannot be opened: {0}.")]
     Store(#[from] StoreError),

@@ -19,7 +19,11 @@ mod service;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod tokens;
+#[cfg(test)]
+mod tokens_tests;
 
 pub use error::AccountError;
 pub use service::{Account, Accounts};
 pub use sql::MIGRATIONS;
+pub use tokens::{TOKEN_CLIENTS_MAX, TOKEN_LIFE, TOKEN_LIFE_UNBOUND};

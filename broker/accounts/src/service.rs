@@ -5,7 +5,9 @@ use std::sync::Arc;
 use torg_store::{Batch, Engine, Row, StoreError, Value};
 use torg_thing::{Clock, Timestamp};
 use torg_wire::jid::{BareJid, DomainPart};
-use torg_wire::sasl::{AccountClass, Credentials, ITERATIONS, SALT_BYTES, ScramHash, ServerSecret, StoredKeys};
+use torg_wire::sasl::{
+    AccountClass, Credentials, ITERATIONS, SALT_BYTES, ScramHash, ServerSecret, StoredKeys, TokenSecret,
+};
 use torg_wire::secret::Secret;
 
 use crate::{AccountError, sql};
@@ -13,10 +15,12 @@ use crate::{AccountError, sql};
 /// The accounts of one domain.
 #[derive(Clone)]
 pub struct Accounts {
-    engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     domain: DomainPart,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     scram_sha1: bool,
+    /// Without it no tokens are kept.
+    pub(crate) tokens: Option<TokenSecret>,
 }
 
 /// One line of the list.
@@ -35,7 +39,7 @@ pub struct Account {
 impl Accounts {
     /// The accounts in this store. Run [`crate::MIGRATIONS`] and [`torg_core::MIGRATIONS`] before.
     pub fn new(engine: Arc<dyn Engine>, domain: DomainPart, clock: Arc<dyn Clock>) -> Accounts {
-        Accounts { engine, domain, clock, scram_sha1: false }
+        Accounts { engine, domain, clock, scram_sha1: false, tokens: None }
     }
 
     /// Whether passwords set from now on also get keys for SCRAM-SHA-1, for clients that cannot do better.
@@ -103,7 +107,7 @@ impl Accounts {
         }
     }
 
-    /// Sets a new password. Keys of the old one are gone; a running broker ends the sessions opened with it within seconds.
+    /// Sets a new password. Keys of the old one are gone, and all tokens; a running broker ends the sessions opened with it within seconds.
     ///
     /// # Errors
     /// There is no such account, or the password cannot be used.
@@ -112,7 +116,8 @@ impl Accounts {
         let name = Value::from(account.as_str());
         let batch = Batch::new()
             .guard(1, sql::TOUCH, [name.clone(), Value::from(self.clock.now().micros())])
-            .run(sql::DELETE_KEYS, [name]);
+            .run(sql::DELETE_KEYS, [name.clone()])
+            .run(sql::DELETE_TOKENS, [name]);
         self.change(account, torg_core::password_changed(with_keys(batch, account, &keys), account)).await
     }
 
@@ -125,14 +130,17 @@ impl Accounts {
         self.change(account, Batch::new().guard(1, sql::DISABLE, args)).await
     }
 
-    /// Removes an account, its keys, and what the broker keeps for it: whoever gets the name later must not inherit its
+    /// Removes an account, its keys and tokens, and what the broker keeps for it: whoever gets the name later must not inherit its
     /// contacts or messages. A running broker ends its sessions and tells its contacts within seconds.
     ///
     /// # Errors
     /// There is no such account.
     pub async fn remove(&self, account: &BareJid) -> Result<(), AccountError> {
         let name = Value::from(account.as_str());
-        let batch = Batch::new().guard(1, sql::DELETE, [name.clone()]).run(sql::DELETE_KEYS, [name]);
+        let batch = Batch::new()
+            .guard(1, sql::DELETE, [name.clone()])
+            .run(sql::DELETE_KEYS, [name.clone()])
+            .run(sql::DELETE_TOKENS, [name]);
         self.change(account, torg_core::forgetting(batch, account)).await
     }
 
@@ -198,6 +206,15 @@ impl Accounts {
         }))
     }
 
+    /// Keeps keys that a client of the account has brought, unless it has some for that hash.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn add_keys(&self, account: &BareJid, keys: &StoredKeys) -> Result<(), AccountError> {
+        self.engine.write(Batch::new().run(sql::ADD_KEYS, key_row(account, keys))).await?;
+        Ok(())
+    }
+
     /// The better hash that an account has no keys for.
     async fn upgrade(&self, account: &BareJid, hash: ScramHash) -> Result<Option<ScramHash>, AccountError> {
         let better = ScramHash::Sha256;
@@ -242,27 +259,28 @@ impl Accounts {
 }
 
 /// The class in a column.
-fn class(row: &Row, column: usize, account: &str) -> Result<AccountClass, AccountError> {
+pub(crate) fn class(row: &Row, column: usize, account: &str) -> Result<AccountClass, AccountError> {
     let name = row.text(column)?;
     let damaged = || AccountError::StoreDamaged { account: account.into(), text: format!("no class: {name:?}") };
     AccountClass::parse(name).ok_or_else(damaged)
 }
 
 fn with_keys(batch: Batch, account: &BareJid, keys: &[StoredKeys]) -> Batch {
-    keys.iter().fold(batch, |batch, keys| {
-        let args = [
-            Value::from(account.as_str()),
-            Value::from(keys.hash().name()),
-            Value::from(keys.salt()),
-            Value::from(keys.iterations()),
-            Value::from(keys.stored_key()),
-            Value::from(keys.server_key()),
-        ];
-        batch.run(sql::INSERT_KEYS, args)
-    })
+    keys.iter().fold(batch, |batch, keys| batch.run(sql::INSERT_KEYS, key_row(account, keys)))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], AccountError> {
+fn key_row(account: &BareJid, keys: &StoredKeys) -> [Value; 6] {
+    [
+        Value::from(account.as_str()),
+        Value::from(keys.hash().name()),
+        Value::from(keys.salt()),
+        Value::from(keys.iterations()),
+        Value::from(keys.stored_key()),
+        Value::from(keys.server_key()),
+    ]
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], AccountError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| AccountError::Internal(error.to_string()))?;
     Ok(bytes)

@@ -46,6 +46,7 @@ const LOG_CONTACTS: &str = "INSERT INTO change_contact (number, contact, state)
 const PRUNE: &str = "DELETE FROM change_account WHERE number <= (SELECT MAX(number) FROM change_account) - ?1";
 const PRUNE_CONTACTS: &str = "DELETE FROM change_contact WHERE number <= (SELECT MAX(number) FROM change_account) - ?1";
 const LATEST: &str = "SELECT COALESCE(MAX(number), 0) FROM change_account";
+const UNCHANGED: &str = "UPDATE change_account SET kind = kind WHERE account = ?1 AND number > ?2";
 const NEWER: &str = "SELECT number, account, kind FROM change_account WHERE number > ?1 ORDER BY number LIMIT ?2";
 const CONTACTS: &str = "SELECT contact, state FROM change_contact WHERE number = ?1 ORDER BY contact";
 
@@ -65,6 +66,13 @@ pub(crate) fn removed(batch: Batch, account: &BareJid) -> Batch {
 #[must_use]
 pub fn password_changed(batch: Batch, account: &BareJid) -> Batch {
     prune(log(batch, account, Kind::Password))
+}
+
+/// Lets `batch` happen only if nothing has happened to the account after change number `since`: what a login decides on holds no longer
+/// than that.
+#[must_use]
+pub fn unchanged(batch: Batch, account: &BareJid, since: i64) -> Batch {
+    batch.guard(0, UNCHANGED, [Value::from(account.as_str()), Value::from(since)])
 }
 
 fn log(batch: Batch, account: &BareJid, kind: Kind) -> Batch {

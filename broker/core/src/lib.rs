@@ -25,7 +25,7 @@ mod xep;
 
 pub use broker::{Broker, BrokerError, Builder, MIGRATIONS, forget_account, forgetting};
 pub use c2s::{Codec, Entrance, Listener, PipeConnector, PipeListener, Place, pipe};
-pub use changes::password_changed;
+pub use changes::{password_changed, unchanged};
 pub use credentials::{Credentials, CredentialsUnavailable, TokenRefused};
 pub use identity::{Envelope, Identity, Proof};
 pub use mesh::{Mesh, Solo};

@@ -40,8 +40,8 @@ pub(crate) use message::{decode as base64_decode, encode as base64_encode};
 pub use prep::{CREDENTIAL_BYTES_MAX, PrepError, saslprep};
 pub use server::{Context, Policy, Server, ServerStep, Success, TokenProof, offer, offer_tokens};
 pub use token::{
-    IssuedToken, StoredToken, TOKEN_HASH_BYTES, TokenCheck, TokenMechanism, TokenSlot, TokenUse, Tokens, UsedToken,
-    token_answer, token_message,
+    IssuedToken, StoredToken, TOKEN_HASH_BYTES, TokenCheck, TokenMechanism, TokenSecret, TokenSlot, TokenUse, Tokens,
+    UsedToken, token_answer, token_message,
 };
 
 /// Longest decoded SASL message in bytes: two names and a password of the longest kind, and their framing.

@@ -9,7 +9,7 @@ use super::scram_server::{AwaitProof, ClientFirst};
 use super::token::{TokenMessage, Verdict};
 use super::{
     AccountClass, Authenticated, BindingKind, ChannelBindings, Credentials, Failure, Mechanism, Offer, ScramHash,
-    TokenMechanism, TokenSlot, Tokens,
+    TokenMechanism, Tokens,
 };
 use crate::jid::{BareJid, DomainPart, LocalPart};
 
@@ -78,7 +78,7 @@ pub struct Success {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenProof {
     /// Which one.
-    pub slot: TokenSlot,
+    pub id: i64,
     /// Something has to be written about it: it is new, old, or there is another one.
     pub stale: bool,
 }
@@ -330,10 +330,10 @@ impl Server {
         let nobody = Tokens { tokens: Vec::new(), disabled: false, class: AccountClass::Person };
         let Tokens { tokens, disabled, class } = found.unwrap_or(nobody);
         match message.verify(&tokens, mechanism, &binding, count) {
-            Verdict::Right { slot, ageing, answer } => {
+            Verdict::Right { id, stale, answer } => {
                 let found = Found { account, disabled, class, upgrade: None };
-                let stale = ageing || slot == TokenSlot::New || tokens.len() > 1;
-                self.proven(Some(found), Some(answer.to_vec()), Some(TokenProof { slot, stale }))
+                let stale = stale || tokens.len() > 1;
+                self.proven(Some(found), Some(answer.to_vec()), Some(TokenProof { id, stale }))
             }
             Verdict::Expired => self.fail(Failure::CredentialsExpired),
             Verdict::Wrong => self.fail(Failure::NotAuthorized),

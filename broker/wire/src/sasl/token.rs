@@ -103,6 +103,35 @@ impl TokenCheck {
     }
 }
 
+/// From which all tokens of a site are derived, so that the store need not hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSecret(Secret<[u8; 32]>);
+
+impl TokenSecret {
+    /// Takes 32 random bytes that are kept apart from the store.
+    pub fn new(bytes: [u8; 32]) -> TokenSecret {
+        TokenSecret(Secret::new(bytes))
+    }
+
+    /// The token that belongs to a random `nonce`: 43 characters, 256 bits.
+    pub fn token(
+        &self,
+        account: &BareJid,
+        client: &ClientId,
+        mechanism: TokenMechanism,
+        nonce: &[u8],
+    ) -> Secret<String> {
+        use base64::Engine as _;
+
+        // No part but the nonce can contain NUL, and that comes last.
+        let parts =
+            [account.as_str().as_bytes(), b"\0", client.as_str().as_bytes(), b"\0", mechanism.name().as_bytes()];
+        let parts = [&parts[..], &[b"\0", nonce]].concat();
+        let token = ScramHash::Sha256.hmac(self.0.expose(), &parts);
+        Secret::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token.bytes()))
+    }
+}
+
 /// The message of a client with this token: user name, NUL, hash.
 pub fn token_message(username: &str, token: &Secret<String>, binding: &[u8]) -> Vec<u8> {
     [username.as_bytes(), &[0], &hashed(token, INITIATOR, binding)].concat()
@@ -141,7 +170,9 @@ pub enum TokenSlot {
 /// A token as a store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredToken {
-    /// Which one it is.
+    /// Names it among those of its installation.
+    pub id: i64,
+    /// Which of the two it is.
     pub slot: TokenSlot,
     /// The only mechanism it works with.
     pub mechanism: TokenMechanism,
@@ -170,7 +201,7 @@ pub struct Tokens {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsedToken {
     /// Which one it was.
-    pub slot: TokenSlot,
+    pub id: i64,
     /// The client's own count of its uses, if it gave one: it must be higher than the last one, or the login is a copy of an
     /// earlier one.
     pub count: Option<u32>,
@@ -211,8 +242,9 @@ pub(super) struct TokenMessage {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Right {
-        slot: TokenSlot,
-        ageing: bool,
+        id: i64,
+        /// It is new, or will soon be old.
+        stale: bool,
         answer: [u8; TOKEN_HASH_BYTES],
     },
     /// Right, but its time is over.
@@ -258,7 +290,10 @@ impl TokenMessage {
                 verdict = if token.expired {
                     Verdict::Expired
                 } else {
-                    Verdict::Right { slot: token.slot, ageing: token.ageing, answer }
+                    {
+                        let stale = token.ageing || token.slot == TokenSlot::New;
+                        Verdict::Right { id: token.id, stale, answer }
+                    }
                 };
             }
         }
@@ -276,7 +311,7 @@ mod tests {
 
     fn stored(mechanism: TokenMechanism, token: &str) -> StoredToken {
         let check = TokenCheck::new(mechanism, secret(token));
-        StoredToken { slot: TokenSlot::Current, mechanism, check, expired: false, count: 0, ageing: false }
+        StoredToken { id: 1, slot: TokenSlot::Current, mechanism, check, expired: false, count: 0, ageing: false }
     }
 
     fn message(token: &str, binding: &[u8]) -> TokenMessage {
@@ -314,11 +349,7 @@ mod tests {
     fn a_right_token_is_found_with_and_without_channel_binding() {
         for (mechanism, binding) in [(TokenMechanism::Exporter, &[9; 32][..]), (TokenMechanism::Unbound, &[])] {
             let known = [stored(mechanism, "one")];
-            let expected = Verdict::Right {
-                slot: TokenSlot::Current,
-                ageing: false,
-                answer: token_answer(&secret("one"), binding),
-            };
+            let expected = Verdict::Right { id: 1, stale: false, answer: token_answer(&secret("one"), binding) };
             assert_eq!(message("one", binding).verify(&known, mechanism, binding, None), expected);
             assert_eq!(message("two", binding).verify(&known, mechanism, binding, None), Verdict::Wrong);
         }

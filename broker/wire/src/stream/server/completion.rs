@@ -144,7 +144,7 @@ impl Completion {
             Mechanism::Token(_) => None,
             _ => self.request.token,
         };
-        let used = used.map(|(token, fast)| UsedToken { slot: token.slot, count: fast.count, invalidate });
+        let used = used.map(|(token, fast)| UsedToken { id: token.id, count: fast.count, invalidate });
         let write = stale || issue.is_some() || used.is_some_and(|used| used.invalidate || used.count.is_some());
         if !write {
             return self.resume(common, talk);
