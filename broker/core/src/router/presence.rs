@@ -64,6 +64,8 @@ impl Router {
         let watchers = self.unblocked(session.jid.as_jid(), peers.watchers).await?;
         self.broadcast(session, &stanza, &watchers);
         if initial {
+            let watched = self.unblocked(session.jid.as_jid(), peers.watched).await?;
+            self.probe_remote(session, &watched);
             self.introduce(session).await?;
         }
         if priority >= 0 && before.is_none_or(|before| before < 0) {
@@ -107,10 +109,6 @@ impl Router {
         contacts.push(session.account.clone());
         let contacts = self.unblocked(session.jid.as_jid(), contacts).await?;
         for contact in contacts {
-            if !self.is_local(contact.as_jid()) {
-                self.send_remote(&Stanza::presence(PresenceType::Probe).with_from(&session.jid).with_to(contact));
-                continue;
-            }
             let others = self.available(contact.as_str());
             presences.extend(others.iter().filter(|other| !Arc::ptr_eq(other, session)).map(Arc::downgrade));
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use torg_wire::jid::Jid;
+use torg_wire::jid::{BareJid, Jid};
 use torg_wire::stanza::{PresenceType, Stanza, StanzaCondition, StanzaKind};
 use torg_wire::stream::peer::PeerProof;
 
@@ -13,7 +13,7 @@ use crate::identity::{Envelope, Identity, Proof};
 use crate::roster::state::Request;
 use crate::s2s::{Budget, Links};
 use crate::services::Place;
-use crate::session::now;
+use crate::session::{Session, now};
 
 impl Router {
     /// What leads to other servers; `None` if this broker keeps to itself.
@@ -146,6 +146,13 @@ impl Router {
         stanza.set_from(Some(from.as_jid().clone()));
         stanza.set_to(Some(owner.as_jid().clone()));
         self.subscription_to(&owner, &from, request, stanza).await
+    }
+
+    /// Asks the servers of contacts elsewhere how they are (RFC 6121 §4.3.1); those here are looked at.
+    pub(super) fn probe_remote(&self, session: &Session, watched: &[BareJid]) {
+        for contact in watched.iter().filter(|contact| !self.is_local(contact.as_jid())) {
+            self.send_remote(&Stanza::presence(PresenceType::Probe).with_from(&session.jid).with_to(contact));
+        }
     }
 
     /// The server of a contact asks how a user of ours is (RFC 6121 §4.3.2). A stranger hears the same whether the user exists or not.

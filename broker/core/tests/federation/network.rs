@@ -150,7 +150,8 @@ impl Site {
                 port: if view.direct_tls { DIRECT } else { STARTTLS },
                 direct_tls: view.direct_tls,
             }),
-            ca: Some(view.of.ca()),
+            // With dialback the certificate must prove nothing: another authority is trusted.
+            ca: Some(if view.policy == Policy::Dialback { self.ca() } else { view.of.ca() }),
             policy: view.policy,
             pins: Vec::new(),
         };
