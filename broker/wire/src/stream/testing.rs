@@ -49,7 +49,7 @@ pub(crate) fn settings() -> ServerSettings {
             ..Policy::new(ServerSecret::new([5; 32]))
         },
         features: vec![Element::new(ns::ROSTER_VERSIONING, "ver")],
-        bind_inline: Vec::new(),
+        bind_inline: vec![ns::STREAM_MANAGEMENT, ns::CARBONS],
         limits: Limits::CLIENT,
     }
 }

@@ -5,11 +5,15 @@
 mod auth;
 mod bind;
 mod completion;
+#[cfg(test)]
+mod flights_tests;
 mod header;
 #[cfg(test)]
 mod message_tests;
 mod ready;
 mod sasl2;
+#[cfg(test)]
+mod sasl2_tests;
 #[cfg(test)]
 mod sm_tests;
 mod starttls;
