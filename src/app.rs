@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use torg_accounts::Accounts;
 use torg_core::Broker;
+use torg_core::tls::DeviceAuthority;
 pub use torg_core::tls::SelfNames;
 use torg_store::{Engine, Sqlite, migrate};
 use torg_thing::{Clock, NoSniffer, SourceId, SystemClock};
@@ -123,10 +124,13 @@ impl Appliance {
         let policy = Policy {
             scram_sha1: settings.broker.scram_sha_1,
             plain: settings.broker.plain,
-            tokens: true,
+            tokens: settings.broker.tokens,
+            downgrade_protection: settings.broker.downgrade_protection,
+            external: settings.broker.client_ca.is_some(),
             ..Policy::new(accounts.server_secret().await?)
         };
-        let tls = Arc::new(torg_core::tls::ServerTls::new(&certificate.loaded)?);
+        let devices = settings.broker.client_ca.as_deref().map(DeviceAuthority::load).transpose()?;
+        let tls = Arc::new(torg_core::tls::ServerTls::with_devices(&certificate.loaded, devices)?);
         let credentials = Arc::new(accounts);
         let domain = settings.broker.domain.clone();
         let broker = Broker::builder(domain, Arc::clone(&store), credentials, Arc::clone(&clock), tls)

@@ -52,6 +52,12 @@ pub struct BrokerConfig {
     pub scram_sha_1: bool,
     /// Whether PLAIN is offered.
     pub plain: bool,
+    /// Whether clients get tokens for quick logins.
+    pub tokens: bool,
+    /// Whether what is offered is signed.
+    pub downgrade_protection: bool,
+    /// Authority of device certificates; none means that clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
     /// How much a client may ask.
     pub limits: Limits,
     /// Streams from and to other servers; none means that there are none.

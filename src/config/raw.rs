@@ -111,6 +111,14 @@ pub(super) struct RawAuth {
     /// Also offer PLAIN, inside TLS only; the server then sees the password. Default: false.
     #[serde(default)]
     pub(super) plain: bool,
+    /// Give clients that ask for one a token for their next logins (FAST, XEP-0484). Default: true.
+    pub(super) tokens: Option<bool>,
+    /// Sign the list of mechanisms, so that nobody on the way can shorten it (XEP-0474). A few old clients stumble over it.
+    /// Default: true.
+    pub(super) downgrade_protection: Option<bool>,
+    /// PEM file with the authority that signs certificates of devices: who shows one that names an account by its XMPP address
+    /// (id-on-xmppAddr) is offered EXTERNAL and needs no password. Default: none.
+    pub(super) client_ca: Option<String>,
 }
 
 /// Where accounts, rosters and offline messages are kept.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use torg_core::limits::Limits;
-use torg_core::tls::CertificateFiles;
+use torg_core::tls::{CertificateFiles, DeviceAuthority};
 use torg_thing::config::{ConfigError, Document, SourceText, drop_consequences};
 use torg_thing::{BridgeKind, Clock as _, SystemClock};
 use torg_wire::jid::BareJid;
@@ -216,6 +216,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
             errors.push(document.error_at(&format!("broker.listen.c2s_tls[{index}]"), message));
         }
     }
+    let client_ca = raw.auth.client_ca.as_deref().map(|text| check_client_ca(document, text, errors));
     let tls = raw.tls.map(|tls| check_tls(document, &tls, domain.as_ref(), errors));
     Some(BrokerConfig {
         domain: domain?,
@@ -225,6 +226,9 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         tls,
         scram_sha_1: raw.auth.scram_sha_1,
         plain: raw.auth.plain,
+        tokens: raw.auth.tokens.unwrap_or(true),
+        downgrade_protection: raw.auth.downgrade_protection.unwrap_or(true),
+        client_ca,
         limits: limits(&raw.limits),
         federation,
     })
@@ -315,6 +319,15 @@ fn check_tls(
         errors.push(document.error_at(&format!("broker.tls.{at}"), text));
     }
     TlsFiles { certificate: files.certificate, key: files.key }
+}
+
+/// The authority of device certificates.
+fn check_client_ca(document: &Document<'_>, text: &str, errors: &mut Vec<ConfigError>) -> PathBuf {
+    let file = path(document, "broker.auth.client_ca", text, errors);
+    if let Err(error) = DeviceAuthority::load(&file) {
+        errors.push(document.error_at("broker.auth.client_ca", error.to_string()));
+    }
+    file
 }
 
 fn check_concentrator(

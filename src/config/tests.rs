@@ -79,6 +79,8 @@ fn a_small_configuration_gets_the_standard_ports() {
     assert_eq!(config.settings.store, std::path::Path::new("torg.db"));
     assert!(!config.settings.broker.scram_sha_1);
     assert!(!config.settings.broker.plain);
+    assert!(config.settings.broker.tokens && config.settings.broker.downgrade_protection);
+    assert_eq!(config.settings.broker.client_ca, None);
 }
 
 #[test]

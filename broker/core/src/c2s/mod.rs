@@ -33,7 +33,7 @@ pub use listener::{Listener, PipeConnector, PipeListener, pipe};
 
 use crate::router::Router;
 use crate::session::now;
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, proven_addresses};
 
 /// What all connections of the broker share.
 pub(crate) struct Shell {
@@ -158,7 +158,9 @@ where
         () = shell.router.shared().stop.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
     let bindings = served.bindings(stream.get_ref().1);
-    Ok((stream, Secured { bindings, proven: Vec::new() }))
+    let mut proven = proven_addresses(stream.get_ref().1, shell.router.shared().clock.now());
+    proven.retain(|address| address.domain() == shell.settings.domain.as_str());
+    Ok((stream, Secured { bindings, proven }))
 }
 
 fn seed() -> io::Result<Seed> {

@@ -11,7 +11,7 @@ use torg_thing::Timestamp;
 use torg_wire::sasl::ChannelBindings;
 
 use super::peer::PeerConfigs;
-use super::{Loaded, TlsError, binding};
+use super::{DeviceAuthority, Loaded, TlsError, binding};
 
 /// ALPN name of client streams over direct TLS (XEP-0368 §4).
 pub const ALPN_XMPP_CLIENT: &[u8] = b"xmpp-client";
@@ -23,6 +23,7 @@ const TICKETS: usize = 1;
 #[derive(Debug)]
 pub struct ServerTls {
     current: ArcSwap<Served>,
+    devices: Option<DeviceAuthority>,
 }
 
 /// One certificate, its TLS configuration and its hash. A connection keeps the one it began with.
@@ -40,7 +41,16 @@ impl ServerTls {
     /// # Errors
     /// The TLS library refuses its own defaults; not the operator's fault.
     pub fn new(certificate: &Loaded) -> Result<ServerTls, TlsError> {
-        Ok(ServerTls { current: ArcSwap::from_pointee(Served::new(certificate)?) })
+        ServerTls::with_devices(certificate, None)
+    }
+
+    /// As [`ServerTls::new`], and asks clients for a certificate of this authority. They need not have one.
+    ///
+    /// # Errors
+    /// As [`ServerTls::new`].
+    pub fn with_devices(certificate: &Loaded, devices: Option<DeviceAuthority>) -> Result<ServerTls, TlsError> {
+        let current = ArcSwap::from_pointee(Served::new(certificate, devices.as_ref())?);
+        Ok(ServerTls { current, devices })
     }
 
     /// Serves this certificate to connections that begin from now on; the others go on with theirs.
@@ -48,7 +58,7 @@ impl ServerTls {
     /// # Errors
     /// As [`ServerTls::new`]; the old one stays in force.
     pub fn replace(&self, certificate: &Loaded) -> Result<(), TlsError> {
-        self.current.store(Arc::new(Served::new(certificate)?));
+        self.current.store(Arc::new(Served::new(certificate, self.devices.as_ref())?));
         Ok(())
     }
 
@@ -59,13 +69,16 @@ impl ServerTls {
 }
 
 impl Served {
-    fn new(certificate: &Loaded) -> Result<Served, TlsError> {
+    fn new(certificate: &Loaded, devices: Option<&DeviceAuthority>) -> Result<Served, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(TlsError::internal)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Only(certificate.certified.clone())));
+            .map_err(TlsError::internal)?;
+        let config = match devices {
+            Some(devices) => config.with_client_cert_verifier(devices.verifier()),
+            None => config.with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(Arc::new(Only(certificate.certified.clone())));
         config.require_ems = true;
         config.alpn_protocols = vec![ALPN_XMPP_CLIENT.to_vec()];
         config.send_tls13_tickets = TICKETS;
