@@ -60,12 +60,24 @@ pub(super) struct RawBroker {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLimits {
-    /// Bytes per second that an account may send in the long run. Default: 10000.
+    /// Bytes per second that an account may send in the long run, whatever its class. Without it each class has its own.
     #[schemars(range(min = 1_000, max = 1_000_000_000))]
     pub(super) bytes_per_second: Option<u32>,
-    /// Bytes that an account may send at once. Default: 100000.
+    /// Bytes that an account may send at once, whatever its class. Without it each class has its own.
     #[schemars(range(min = 10_000, max = 1_000_000_000))]
     pub(super) burst_bytes: Option<u32>,
+    /// Accounts of devices. Default: 10000 bytes per second, 100000 at once, 20 requests per second.
+    #[serde(default)]
+    pub(super) thing: RawClassLimits,
+    /// Accounts of people. Default: 20000 bytes per second, 200000 at once, 20 requests per second.
+    #[serde(default)]
+    pub(super) person: RawClassLimits,
+    /// Administrators. Default: 100000 bytes per second, 1000000 at once, 100 requests per second.
+    #[serde(default)]
+    pub(super) admin: RawClassLimits,
+    /// Components and parts of the appliance. Default: 1000000 bytes per second, 10000000 at once, 1000 requests per second.
+    #[serde(default)]
+    pub(super) service: RawClassLimits,
     /// Sessions of one account at the same time. Default: 10.
     #[schemars(range(min = 1, max = 1_000))]
     pub(super) sessions_per_account: Option<u16>,
@@ -75,6 +87,24 @@ pub(super) struct RawLimits {
     /// Connections that have not logged in, of one address. Default: 20.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) unauthenticated_per_address: Option<u32>,
+}
+
+/// What one account of a class may send and ask, all its sessions together.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClassLimits {
+    /// Bytes per second that it may send in the long run.
+    #[schemars(range(min = 1_000, max = 1_000_000_000))]
+    pub(super) bytes_per_second: Option<u32>,
+    /// Bytes that it may send at once.
+    #[schemars(range(min = 10_000, max = 1_000_000_000))]
+    pub(super) burst_bytes: Option<u32>,
+    /// Requests to the broker itself per second, such as discovery and rosters; twice as many at once.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) requests_per_second: Option<u32>,
+    /// Subscription requests per minute. Default: 20.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) subscriptions_per_minute: Option<u32>,
 }
 
 /// Addresses to listen on, each "IP:PORT"; port 0 takes any free one.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use torg_core::limits::Limits;
+use torg_core::limits::{Limits, Rate};
 use torg_core::tls::{CertificateFiles, DeviceAuthority};
 use torg_thing::config::{ConfigError, Document, SourceText, drop_consequences};
 use torg_thing::{BridgeKind, Clock as _, SystemClock};
@@ -234,13 +234,28 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
     })
 }
 
-/// The limits, with the broker's own where none is given. Administrators keep theirs, but never less than others have.
+/// The limits, with the broker's own where none is given. What is given for all classes never narrows those of administrators and
+/// services; what is given for a class counts as it is.
 fn limits(raw: &RawLimits) -> Limits {
     let mut limits = Limits::default();
-    limits.rate.per_second = raw.bytes_per_second.unwrap_or(limits.rate.per_second);
-    limits.rate.burst = raw.burst_bytes.unwrap_or(limits.rate.burst);
-    limits.rate_of_admins.per_second = limits.rate_of_admins.per_second.max(limits.rate.per_second);
-    limits.rate_of_admins.burst = limits.rate_of_admins.burst.max(limits.rate.burst);
+    for (class, raw_class, is_wide) in [
+        (&mut limits.thing, &raw.thing, false),
+        (&mut limits.person, &raw.person, false),
+        (&mut limits.admin, &raw.admin, true),
+        (&mut limits.service, &raw.service, true),
+    ] {
+        let general = |given: Option<u32>, usual: u32| match given {
+            Some(given) if is_wide => given.max(usual),
+            Some(given) => given,
+            None => usual,
+        };
+        class.rate = Rate {
+            per_second: raw_class.bytes_per_second.unwrap_or(general(raw.bytes_per_second, class.rate.per_second)),
+            burst: raw_class.burst_bytes.unwrap_or(general(raw.burst_bytes, class.rate.burst)),
+        };
+        class.requests_per_second = raw_class.requests_per_second.unwrap_or(class.requests_per_second);
+        class.subscriptions_per_minute = raw_class.subscriptions_per_minute.unwrap_or(class.subscriptions_per_minute);
+    }
     let number = |given: Option<u32>, usual: usize| given.and_then(|n| usize::try_from(n).ok()).unwrap_or(usual);
     limits.sessions_per_account = raw.sessions_per_account.map_or(limits.sessions_per_account, usize::from);
     limits.unauthenticated = number(raw.unauthenticated, limits.unauthenticated);

@@ -403,8 +403,9 @@ fn limits_have_limits_of_their_own() {
 fn an_administrator_may_never_do_less_than_others() {
     let text = format!("{SMALL}[broker.limits]\nbytes_per_second = 5000000\n");
     let limits = parse("torg.toml", &text, KINDS).unwrap().settings.broker.limits;
-    assert_eq!(limits.rate.per_second, 5_000_000);
-    assert_eq!(limits.rate_of_admins.per_second, 5_000_000);
+    for class in [limits.thing, limits.person, limits.admin, limits.service] {
+        assert_eq!(class.rate.per_second, 5_000_000);
+    }
     assert_eq!(limits.sessions_per_account, 10);
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use torg_wire::jid::BareJid;
 
 use crate::bucket::{Bucket, Minute};
-use crate::limits::{REQUESTS_PER_SECOND, Rate, SUBSCRIPTIONS_PER_MINUTE};
+use crate::limits::{ClassLimits, Rate};
 
 /// Allowances kept, with those of accounts whose last session has just ended; more than accounts of any site. Beyond that those
 /// without a session are forgotten at once.
@@ -25,12 +25,13 @@ struct Left {
 }
 
 impl Allowance {
-    fn new(rate: Rate, now: Instant) -> Self {
-        let requests = Rate { per_second: REQUESTS_PER_SECOND, burst: 2 * REQUESTS_PER_SECOND };
+    fn new(limits: &ClassLimits, now: Instant) -> Self {
+        let per_second = limits.requests_per_second;
+        let requests = Rate { per_second, burst: per_second.saturating_mul(2) };
         Allowance(Mutex::new(Left {
-            bytes: Bucket::new(rate, now),
+            bytes: Bucket::new(limits.rate, now),
             requests: Bucket::new(requests, now),
-            subscriptions: Bucket::per_minute(SUBSCRIPTIONS_PER_MINUTE, now),
+            subscriptions: Bucket::per_minute(limits.subscriptions_per_minute, now),
         }))
     }
 
@@ -72,8 +73,8 @@ impl Kept {
 }
 
 impl Allowances {
-    /// The allowance of an account, with `rate` if it is new.
-    pub(crate) fn of(&self, account: &BareJid, rate: Rate, now: Instant) -> Arc<Allowance> {
+    /// The allowance of an account, with these limits if it is new.
+    pub(crate) fn of(&self, account: &BareJid, limits: &ClassLimits, now: Instant) -> Arc<Allowance> {
         let mut table = self.lock();
         if let Some(kept) = table.get_mut(account) {
             kept.idle = false;
@@ -82,7 +83,7 @@ impl Allowances {
         if table.len() >= KEPT_MAX {
             table.retain(|_, kept| kept.in_use());
         }
-        let allowance = Arc::new(Allowance::new(rate, now));
+        let allowance = Arc::new(Allowance::new(limits, now));
         table.insert(account.clone(), Kept { allowance: Arc::clone(&allowance), idle: false });
         allowance
     }
@@ -106,7 +107,11 @@ impl Allowances {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { per_second: 1_000, burst: 1_000 };
+    const LIMITS: ClassLimits = ClassLimits {
+        rate: Rate { per_second: 1_000, burst: 1_000 },
+        requests_per_second: 20,
+        subscriptions_per_minute: 20,
+    };
 
     fn jid(text: &str) -> BareJid {
         BareJid::parse(text).unwrap()
@@ -115,23 +120,23 @@ mod tests {
     #[test]
     fn all_sessions_of_an_account_share_one_allowance_and_no_other_account_does() {
         let (all, now) = (Allowances::default(), Instant::now());
-        let [one, other] = [(); 2].map(|()| all.of(&jid("anna@x"), RATE, now));
+        let [one, other] = [(); 2].map(|()| all.of(&jid("anna@x"), &LIMITS, now));
         assert_eq!(one.take_bytes(1_000, now), Duration::ZERO);
         assert!(other.take_bytes(1, now) > Duration::ZERO);
-        assert_eq!(all.of(&jid("bob@x"), RATE, now).take_bytes(1_000, now), Duration::ZERO);
+        assert_eq!(all.of(&jid("bob@x"), &LIMITS, now).take_bytes(1_000, now), Duration::ZERO);
     }
 
     #[test]
     fn an_allowance_outlives_its_last_session_by_a_whole_sweep() {
         let (all, now) = (Allowances::default(), Instant::now());
-        let take = || all.of(&jid("anna@x"), RATE, now).take_bytes(1_000, now) > Duration::ZERO;
+        let take = || all.of(&jid("anna@x"), &LIMITS, now).take_bytes(1_000, now) > Duration::ZERO;
         assert!(!take());
         all.sweep();
         assert!(take(), "one sweep only notes that it is idle");
         all.sweep();
         all.sweep();
         assert!(!take(), "forgotten");
-        let held = all.of(&jid("anna@x"), RATE, now);
+        let held = all.of(&jid("anna@x"), &LIMITS, now);
         all.sweep();
         all.sweep();
         drop(held);
@@ -141,12 +146,12 @@ mod tests {
     #[test]
     fn the_table_is_bounded_by_what_is_in_use() {
         let (all, now) = (Allowances::default(), Instant::now());
-        let held = all.of(&jid("anna@x"), RATE, now);
+        let held = all.of(&jid("anna@x"), &LIMITS, now);
         held.take_bytes(1_000, now);
         for n in 0..=KEPT_MAX {
-            all.of(&jid(&format!("c{n}@x")), RATE, now);
+            all.of(&jid(&format!("c{n}@x")), &LIMITS, now);
         }
         assert!(all.lock().len() <= KEPT_MAX);
-        assert!(all.of(&jid("anna@x"), RATE, now).take_bytes(1, now) > Duration::ZERO);
+        assert!(all.of(&jid("anna@x"), &LIMITS, now).take_bytes(1, now) > Duration::ZERO);
     }
 }

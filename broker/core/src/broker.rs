@@ -171,6 +171,7 @@ impl Builder {
                 settings: Arc::new(settings),
                 tls: self.tls,
                 gate: Arc::new(gate),
+                backoff: c2s::Backoff::default(),
                 hashing: Semaphore::new(HASHING_MAX),
             }),
         })

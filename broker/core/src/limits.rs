@@ -22,6 +22,23 @@ pub const DIRECTED_MAX: usize = 256;
 pub const SUBSCRIPTIONS_PER_MINUTE: u32 = 20;
 /// Requests of one account to the broker itself (disco, roster, ...) per second, all its sessions together.
 pub const REQUESTS_PER_SECOND: u32 = 20;
+/// Connections that wait for a place among those who have not logged in. Each holds a socket and a few hundred bytes, nothing is
+/// read from it; one more is closed at once.
+pub const WAITING_MAX: usize = 1_000;
+/// Connections of one address that wait: a site behind one NAT gets all its devices in, one stranger does not fill the room.
+pub const WAITING_PER_ADDRESS: usize = 100;
+/// How long a connection waits before it is closed; whoever floods us has its sockets held that long.
+pub const WAITING_TIME: Duration = Duration::from_secs(10);
+/// Failed logins of one address, whatever the accounts, before each further one is made to wait: a room of people who mistype.
+pub const FAILURES_PER_ADDRESS: u32 = 30;
+/// Failed logins of one account, from addresses that it has not logged in from, before each further one is made to wait.
+pub const FAILURES_PER_ACCOUNT: u32 = 10;
+/// After this time one failed login is forgotten.
+pub const FAILURE_FORGOTTEN: Duration = Duration::from_secs(10);
+/// The longest wait of an address; with the handshake it stays within [`LOGIN_TIME`], so the right password still works.
+pub const ADDRESS_DELAY_MAX: Duration = Duration::from_secs(20);
+/// The longest wait for an account: its owner, at an address that is new to us, is slowed down but never locked out.
+pub const ACCOUNT_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Stanzas waiting in one lane of a service.
 pub const LANE_STANZAS: usize = 64;
 /// Lanes of a service; a sender always has the same one, so that its stanzas stay in order.
@@ -38,15 +55,40 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// What one account may send and ask, all its sessions together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassLimits {
+    /// Bytes it may send.
+    pub rate: Rate,
+    /// Requests to the broker itself, per second; twice as many at once.
+    pub requests_per_second: u32,
+    /// Subscription requests, per minute.
+    pub subscriptions_per_minute: u32,
+}
+
+impl ClassLimits {
+    const fn usual(per_second: u32, burst: u32) -> Self {
+        ClassLimits {
+            rate: Rate { per_second, burst },
+            requests_per_second: REQUESTS_PER_SECOND,
+            subscriptions_per_minute: SUBSCRIPTIONS_PER_MINUTE,
+        }
+    }
+}
+
 /// What the operator may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Ordinary accounts: a thing that sends more than 10 kB/s is broken or hostile.
-    pub rate: Rate,
-    /// Administrators and people.
-    pub rate_of_admins: Rate,
+    /// Devices: one that sends more than 10 kB/s is broken or hostile.
+    pub thing: ClassLimits,
+    /// People: pictures and long rosters, but no more subscriptions than a person can mean.
+    pub person: ClassLimits,
+    /// Administrators.
+    pub admin: ClassLimits,
+    /// Parts of this process and components: they speak for many.
+    pub service: ClassLimits,
     /// Each domain of another server: more than a site of some hundred devices needs, and what a core handles in a few percent.
-    pub rate_of_peers: Rate,
+    pub peer: ClassLimits,
     /// Connections of one address that have not logged in.
     pub unauthenticated_per_address: usize,
     /// Connections of all addresses that have not logged in.
@@ -58,9 +100,19 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            rate: Rate { per_second: 10_000, burst: 100_000 },
-            rate_of_admins: Rate { per_second: 100_000, burst: 1_000_000 },
-            rate_of_peers: Rate { per_second: 500_000, burst: 5_000_000 },
+            thing: ClassLimits::usual(10_000, 100_000),
+            person: ClassLimits::usual(20_000, 200_000),
+            admin: ClassLimits { requests_per_second: 100, ..ClassLimits::usual(100_000, 1_000_000) },
+            service: ClassLimits {
+                rate: Rate { per_second: 1_000_000, burst: 10_000_000 },
+                requests_per_second: 1_000,
+                subscriptions_per_minute: 1_000,
+            },
+            peer: ClassLimits {
+                rate: Rate { per_second: 500_000, burst: 5_000_000 },
+                requests_per_second: 100,
+                subscriptions_per_minute: 200,
+            },
             unauthenticated_per_address: UNAUTHENTICATED_PER_ADDRESS,
             unauthenticated: UNAUTHENTICATED_MAX,
             sessions_per_account: SESSIONS_PER_ACCOUNT,

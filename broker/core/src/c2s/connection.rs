@@ -47,7 +47,9 @@ pub(super) struct Connection<C> {
     pub(super) shell: Arc<Shell>,
     pub(super) machine: ServerStream,
     /// Its place among those who have not logged in, until it has.
-    place: Option<Place>,
+    pub(super) place: Option<Place>,
+    /// Logins begun on it.
+    pub(super) attempts: u32,
     bound: Option<Bound>,
     /// The newest change to any account when the credentials of this login were read.
     pub(super) since: i64,
@@ -63,6 +65,7 @@ impl<C: Codec> Connection<C> {
             shell,
             machine,
             place: Some(place),
+            attempts: 0,
             bound: None,
             since: 0,
             throttled: None,
@@ -155,7 +158,7 @@ impl<C: Codec> Connection<C> {
         match self.shell.router.bind(&session).await {
             Ok(()) => {
                 self.bound = Some(Bound::new(self.shell.router.clone(), session));
-                self.place = None;
+                self.welcome(&account);
                 tracing::debug!(session = %jid, mechanism = mechanism.name(), "Session bound.");
                 self.machine.bound(Ok(jid), now());
             }

@@ -12,7 +12,7 @@ use torg_wire::stream::{Secured, ServerStream};
 
 use super::codec::Codec;
 use super::connection::Connection;
-use super::gate::Place;
+use super::gate::{Door, Place};
 use super::{Shell, finish, note, seed};
 use crate::tls::Served;
 
@@ -31,9 +31,18 @@ impl Entrance {
         Entrance(shell)
     }
 
-    /// A place for a connection that has not logged in, counted together with those of all other listeners; `None` if it must go away.
+    /// A place for a connection that has not logged in, counted together with those of all other listeners; `None` if there is none.
     pub fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
         self.0.gate.enter(address)
+    }
+
+    /// As [`Entrance::enter`], but waits for a place as long as connections may; read nothing from it until there is one.
+    pub async fn admit(&self, address: Option<IpAddr>) -> Option<Place> {
+        match self.0.gate.knock(address) {
+            Door::Open(place) => Some(place),
+            Door::Wait(waiting) => waiting.place().await,
+            Door::Shut => None,
+        }
     }
 
     /// The certificate in force.

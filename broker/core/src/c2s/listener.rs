@@ -42,11 +42,11 @@ const PIPE_BACKLOG: usize = 128;
 
 /// Connections in memory, accepting side.
 #[derive(Debug)]
-pub struct PipeListener(mpsc::Receiver<DuplexStream>);
+pub struct PipeListener(mpsc::Receiver<(DuplexStream, Option<IpAddr>)>);
 
 /// Connections in memory, connecting side.
 #[derive(Clone, Debug)]
-pub struct PipeConnector(mpsc::Sender<DuplexStream>);
+pub struct PipeConnector(mpsc::Sender<(DuplexStream, Option<IpAddr>)>);
 
 /// A listener without a network, and how to connect to it.
 pub fn pipe() -> (PipeConnector, PipeListener) {
@@ -60,8 +60,20 @@ impl PipeConnector {
     /// # Errors
     /// `ConnectionRefused` once the listener is gone.
     pub async fn connect(&self) -> io::Result<DuplexStream> {
+        self.open(None).await
+    }
+
+    /// Opens a connection that seems to come from this address.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` once the listener is gone.
+    pub async fn connect_from(&self, address: IpAddr) -> io::Result<DuplexStream> {
+        self.open(Some(address)).await
+    }
+
+    async fn open(&self, address: Option<IpAddr>) -> io::Result<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
-        self.0.send(theirs).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+        self.0.send((theirs, address)).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
         Ok(ours)
     }
 }
@@ -71,7 +83,7 @@ impl Listener for PipeListener {
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, Option<IpAddr>)> {
         match self.0.recv().await {
-            Some(stream) => Ok((stream, None)),
+            Some(connection) => Ok(connection),
             None => std::future::pending().await, // nobody can connect any more
         }
     }

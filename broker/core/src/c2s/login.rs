@@ -1,9 +1,12 @@
 //! What the stream's machine asks while a client logs in, answered by the accounts.
 
+use std::time::Duration;
+
 use torg_wire::jid::BareJid;
 use torg_wire::sasl::{ClientId, Failure, PasswordCheck, ScramHash, StoredKeys, TokenUse};
 
 use super::connection::Connection;
+use super::gate::Place;
 use crate::credentials::{Credentials, CredentialsUnavailable, TokenRefused};
 use crate::session::now;
 
@@ -35,6 +38,7 @@ impl<C> Connection<C> {
             }
             Question::CheckPassword(check) => self.check(check).await,
             Question::Lookup { account, hash } => {
+                self.hold_back(&account).await;
                 self.note_changes().await?;
                 let found = self.credentials().lookup(&account, hash).await?;
                 self.machine.credentials(found, now());
@@ -44,6 +48,7 @@ impl<C> Connection<C> {
                 self.machine.keys_stored(now());
             }
             Question::Tokens { account, client } => {
+                self.hold_back(&account).await;
                 self.note_changes().await?;
                 let found = self.credentials().tokens(&account, &client).await?;
                 self.machine.tokens(found, now());
@@ -69,6 +74,26 @@ impl<C> Connection<C> {
         let latest = self.shell.router.shared().changes.latest().await;
         self.since = latest.map_err(|error| CredentialsUnavailable(error.to_string()))?;
         Ok(())
+    }
+
+    /// An attempt to log in begins: it waits if many have failed. A guesser's place among those who have not logged in stays taken
+    /// meanwhile, and so does the time for it.
+    async fn hold_back(&mut self, account: &BareJid) {
+        self.attempts = self.attempts.saturating_add(1);
+        let address = self.place.as_ref().and_then(Place::address);
+        let wait = self.shell.backoff.begin(account, address, now());
+        if wait > Duration::ZERO {
+            tracing::debug!(%account, ?address, ?wait, "A login waits: many have failed.");
+            let stop = self.shell.router.shared().stop.clone();
+            stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+        }
+    }
+
+    /// The account has logged in: its attempts do not count, and its place among those who have not is free.
+    pub(super) fn welcome(&mut self, account: &BareJid) {
+        if let Some(place) = self.place.take() {
+            self.shell.backoff.succeed(account, place.address(), self.attempts, now());
+        }
     }
 
     async fn check(&mut self, check: PasswordCheck) {

@@ -3,6 +3,7 @@
 //! # Why
 //! `socket2`: keep-alive options of TCP, which the standard library does not set. tokio uses it itself.
 
+mod backoff;
 mod bound;
 mod codec;
 mod connection;
@@ -23,12 +24,13 @@ use tokio_rustls::server::TlsStream;
 use torg_wire::seed::Seed;
 use torg_wire::stream::{LOGIN_TIME, Secured, ServerSettings, ServerStream, Why};
 
+pub(crate) use backoff::Backoff;
 pub use codec::Codec;
 use codec::Plain;
 use connection::{Connection, Next};
 pub use entrance::Entrance;
-pub(crate) use gate::Gate;
 pub use gate::Place;
+pub(crate) use gate::{Door, Gate, Waiting};
 pub use listener::{Listener, PipeConnector, PipeListener, pipe};
 
 use crate::router::Router;
@@ -41,6 +43,8 @@ pub(crate) struct Shell {
     pub(crate) settings: Arc<ServerSettings>,
     pub(crate) tls: Arc<ServerTls>,
     pub(crate) gate: Arc<Gate>,
+    /// Failed logins of addresses and accounts.
+    pub(crate) backoff: Backoff,
     /// Password checks at the same time: each takes milliseconds of a core.
     pub(crate) hashing: Semaphore,
 }
@@ -67,18 +71,36 @@ pub(crate) async fn listen<L: Listener>(shell: Arc<Shell>, mut listener: L, begi
         };
         match accepted {
             Ok((socket, address)) => {
-                let Some(place) = shell.gate.enter(address) else {
-                    tracing::debug!(?address, "Connection refused: too many have not logged in.");
-                    continue;
-                };
                 let shared = Arc::clone(&shell);
-                shell.router.spawn(async move { serve(shared, socket, begin, place).await });
+                match shell.gate.knock(address) {
+                    Door::Open(place) => shell.router.spawn(serve(shared, socket, begin, place)),
+                    Door::Wait(waiting) => shell.router.spawn(wait(shared, socket, begin, waiting)),
+                    Door::Shut => {
+                        tracing::debug!(?address, "Connection refused: too many have not logged in.");
+                    }
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "A connection could not be accepted.");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Too many have not logged in: the connection waits, unread, until there is a place for it.
+async fn wait<S>(shell: Arc<Shell>, socket: S, begin: Begin, waiting: Waiting)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let stop = shell.router.shared().stop.clone();
+    let place = tokio::select! {
+        place = waiting.place() => place,
+        () = stop.cancelled() => None,
+    };
+    if let Some(place) = place {
+        // A task of its own: this one has no room for it, so that waiting is cheap.
+        shell.router.clone().spawn(serve(shell, socket, begin, place));
     }
 }
 

@@ -7,6 +7,7 @@ mod letter;
 mod message;
 mod presence;
 mod remote;
+mod reserved;
 mod routing;
 mod subscription;
 
@@ -21,12 +22,9 @@ use tokio_util::task::TaskTracker;
 use torg_store::StoreError;
 use torg_thing::Clock;
 use torg_wire::jid::{BareJid, FullJid, Jid};
-use torg_wire::ns;
 use torg_wire::sasl::AccountClass;
 use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaKind};
 use torg_wire::stream_error::{StreamCondition, StreamError};
-use torg_wire::xep::carbons::is_copy_mark;
-use torg_wire::xml::Element;
 
 pub(crate) use letter::{Letter, Taken};
 
@@ -115,7 +113,7 @@ impl Router {
     /// be known to the accounts service; from now on it exists. An older session of the same resource ends with a conflict.
     pub async fn attach(&self, jid: FullJid, part: &'static str) -> Attached {
         self.0.internal.write().unwrap_or_else(PoisonError::into_inner).insert(jid.to_bare());
-        let allowance = self.allowance(&jid.to_bare(), AccountClass::Person);
+        let allowance = self.0.allowances.of(&jid.to_bare(), &self.0.limits.service, session::now());
         let session = Arc::new(Session::new(jid, Proof::Internal(part), false, 0, allowance));
         // Internal accounts are few and ours: no limit of sessions.
         if let Ok(Some(older)) = self.0.sessions.bind(&session, usize::MAX) {
@@ -125,10 +123,13 @@ impl Router {
     }
 
     /// What the account may send and ask, all its sessions together.
-    pub(crate) fn allowance(&self, account: &BareJid, _class: AccountClass) -> Arc<Allowance> {
-        let limits = &self.0.limits;
-        let rate = if self.is_admin(account) { limits.rate_of_admins } else { limits.rate };
-        self.0.allowances.of(account, rate, session::now())
+    pub(crate) fn allowance(&self, account: &BareJid, class: AccountClass) -> Arc<Allowance> {
+        let limits = match class {
+            _ if self.is_admin(account) => &self.0.limits.admin,
+            AccountClass::Person => &self.0.limits.person,
+            AccountClass::Thing => &self.0.limits.thing,
+        };
+        self.0.allowances.of(account, limits, session::now())
     }
 
     /// Binds a session of a client.
@@ -184,23 +185,7 @@ impl Router {
 
     /// Takes off whatever only this server may put on a stanza; for everything that comes from outside.
     pub(crate) fn strip_reserved(&self, stanza: &mut Stanza) {
-        if stanza.children().iter().any(|child| self.is_reserved(child)) {
-            stanza.retain_children(|child| !self.is_reserved(child));
-        }
-    }
-
-    /// Marks that only this server may put on a stanza: a delay it has caused, an id it has given, a copy it has made (forged copies
-    /// were believed by many clients, CVE-2017-5589 and its kind; nobody but the own server of an account ever makes one).
-    fn is_reserved(&self, child: &Element) -> bool {
-        let domain = self.0.domain.as_str();
-        child.is(ns::DELAY, "delay") && child.attr("from") == Some(domain)
-            || child.is(ns::STANZA_ID, "stanza-id") && child.attr("by").is_some_and(|by| self.is_ours(by))
-            || is_copy_mark(child)
-    }
-
-    /// The domain or an account of it.
-    fn is_ours(&self, by: &str) -> bool {
-        Jid::parse(by).is_ok_and(|by| by.domain() == self.0.domain.as_str())
+        reserved::strip(stanza, |jid| self.is_local(jid));
     }
 
     /// Handles one stanza of a session. What is done at once leaves nothing; else the work that is left is to be awaited before

@@ -20,8 +20,8 @@ use torg_wire::xml::{Element, Limits};
 
 use crate::world::{DOMAIN, PASSWORD, World, certificate};
 
-/// Longer than anything here takes; a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything here takes, a login that is held back included; a test that waits so long fails.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
     pub(crate) jid: FullJid,
@@ -35,7 +35,11 @@ pub(crate) struct Client {
 impl Client {
     /// Logs in over direct TLS; an address without resource gets one from the server.
     pub(crate) async fn login(world: &World, address: &str) -> Result<Client, ClientFault> {
-        let socket = world.direct.connect().await.unwrap();
+        Client::login_over(world.direct.connect().await.unwrap(), address).await
+    }
+
+    /// Logs in over direct TLS on this connection.
+    pub(crate) async fn login_over(socket: DuplexStream, address: &str) -> Result<Client, ClientFault> {
         let stream = secure(socket, certificate().1.direct()).await;
         let machine = ClientStream::direct_tls(settings(address), seed(), secured(&stream), now());
         Client::negotiate(stream, machine).await
@@ -116,8 +120,8 @@ impl Client {
     }
 
     /// Sends bytes as they are.
-    pub(crate) async fn raw(&mut self, bytes: &str) {
-        self.stream.write_all(bytes.as_bytes()).await.unwrap();
+    pub(crate) async fn raw(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
         self.stream.flush().await.unwrap();
     }
 

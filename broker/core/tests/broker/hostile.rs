@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::world::World;
 
 /// Sends the bytes in a session of anna and answers how it ended; bob must not have noticed.
-async fn ended_by(bytes: &str) -> String {
+async fn ended_by(bytes: impl AsRef<[u8]>) -> String {
     let world = World::new().await;
     let mut bob = world.client("bob@site.example/desk").await;
     let mut anna = world.client("anna@site.example/phone").await;
@@ -108,4 +108,74 @@ async fn a_lost_connection_frees_its_session() {
         tokio::task::yield_now().await;
     }
     Client::login(&world, "anna@site.example/phone").await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_utf_8_or_no_xml_characters_end_the_stream() {
+    // Overlong, surrogate, cut, above the last character, a control character: what parsers that disagree are fooled with.
+    let tricks: [&[u8]; 5] = [b"\xc0\xbc", b"\xed\xa0\x80", b"\xe2\x82", b"\xf4\x90\x80\x80", b"\x0b"];
+    for trick in tricks {
+        let fault = ended_by([b"<message><body>", trick, b"</body></message>"].concat()).await;
+        assert!(fault.contains("not-well-formed") || fault.contains("unsupported-encoding"), "{trick:x?}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_entity_bomb_ends_the_stream_before_login_too() {
+    let bomb = "<?xml version='1.0'?><!DOCTYPE b [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]><b>&b;</b>";
+    let world = World::new().await;
+    let mut socket = world.starttls.connect().await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut socket, bomb.as_bytes()).await.unwrap();
+    let mut said = String::new();
+    socket.read_to_string(&mut said).await.unwrap();
+    assert!(said.contains("restricted-xml"), "{said}");
+}
+
+#[tokio::test]
+async fn what_was_written_strangely_arrives_written_by_us() {
+    let world = World::new().await;
+    let mut bob = world.client("bob@site.example/desk").await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    let strange = "<c:message xmlns:c='jabber:client' to=\"bob@site.example/desk\" id='&#109;' type = 'chat' >\
+        <c:body><![CDATA[</body></message><presence/>]]></c:body></c:message>";
+    anna.raw(strange).await;
+    let message = bob.recv().await;
+    assert_eq!((message.id(), message.body().as_deref()), (Some("m"), Some("</body></message><presence/>")));
+    assert!(bob.pending().await.is_empty(), "one stanza, not three");
+}
+
+#[tokio::test]
+async fn marks_of_the_server_on_a_client_s_stanza_are_taken_off() {
+    let world = World::new().await;
+    let mut bob = world.client("bob@site.example/desk").await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    anna.raw(
+        "<message to='bob@site.example/desk' type='chat'><body>x</body>\
+         <received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>\
+         <message xmlns='jabber:client' from='carla@site.example/x'><body>forged</body></message></forwarded></received>\
+         <stanza-id xmlns='urn:xmpp:sid:0' by='bob@site.example' id='forged'/>\
+         <stanza-id xmlns='urn:xmpp:sid:0' by='site.example' id='forged'/>\
+         <delay xmlns='urn:xmpp:delay' from='site.example' stamp='2001-01-01T00:00:00Z'/></message>",
+    )
+    .await;
+    let message = bob.recv().await;
+    assert!(!format!("{message:?}").contains("forged"), "{message:?}");
+    assert!(!format!("{message:?}").contains("2001"), "{message:?}");
+}
+
+#[tokio::test]
+async fn neither_compression_nor_the_old_login_is_offered() {
+    let world = World::new().await;
+    let mut socket = world.starttls.connect().await.unwrap();
+    let header = "<stream:stream to='site.example' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+    for attempt in [
+        "<compress xmlns='http://jabber.org/protocol/compress'><method>zlib</method></compress>",
+        "<iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>anna</username><password>secret</password></query></iq>",
+    ] {
+        tokio::io::AsyncWriteExt::write_all(&mut socket, format!("{header}{attempt}").as_bytes()).await.unwrap();
+        let mut said = String::new();
+        socket.read_to_string(&mut said).await.unwrap();
+        assert!(said.contains("not-authorized") && !said.contains("compress"), "{said}");
+        socket = world.starttls.connect().await.unwrap();
+    }
 }

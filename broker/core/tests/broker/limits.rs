@@ -155,8 +155,9 @@ async fn of_a_hundred_and_one_requests_the_oldest_is_dropped() {
 #[tokio::test]
 async fn a_thing_that_sends_too_fast_is_slowed_down_and_loses_nothing() {
     let rate = Rate { per_second: 10_000, burst: 20_000 };
-    let limits =
-        Limits { rate, rate_of_admins: Rate { per_second: 1_000_000, burst: 10_000_000 }, ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.person.rate = rate;
+    limits.admin.rate = Rate { per_second: 1_000_000, burst: 10_000_000 };
     let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
     let mut bob = world.client("bob@site.example/desk").await;
     let message = |n: u32| {

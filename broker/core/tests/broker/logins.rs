@@ -170,27 +170,6 @@ async fn contacts_on_line_hear_of_the_removal_of_an_account() {
 }
 
 #[tokio::test]
-async fn places_of_those_who_have_not_logged_in_are_limited_and_given_back() {
-    let limits = Limits { unauthenticated: 2, ..Limits::default() };
-    let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
-    let one = world.starttls.connect().await.unwrap();
-    let _two = world.starttls.connect().await.unwrap();
-    let mut three = world.starttls.connect().await.unwrap();
-    let mut said = Vec::new();
-    assert_eq!(three.read_to_end(&mut said).await.unwrap(), 0, "closed without a word");
-    drop(one);
-    // The place is free once the broker has seen the connection go.
-    loop {
-        let mut next = world.starttls.connect().await.unwrap();
-        let mut byte = [0];
-        let closed = tokio::time::timeout(Duration::from_millis(20), next.read(&mut byte)).await;
-        if closed.is_err() {
-            break; // it waits for our header
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_login_gives_its_place_back() {
     let limits = Limits { unauthenticated: 1, ..Limits::default() };
     let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
