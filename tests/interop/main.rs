@@ -20,4 +20,5 @@ mod node_commands;
 mod operation;
 mod plant;
 mod plus;
+mod quick;
 mod systemd;

@@ -16,20 +16,30 @@ const xmpp = client({
   domain: me.domain,
   username: me.local,
   password: order.password,
+  resource: order.resource,
 });
 xmpp.reconnect.stop();
 xmpp.timeout = ANSWER;
 
-let mechanism = null, gatewayFull = null, presenceSeen;
+let mechanism = null, profile = null, token = false, gatewayFull = null, presenceSeen;
 const gatewaySeen = new Promise((resolve) => (presenceSeen = resolve));
 const messages = [], waiting = [];
 
 xmpp.on("error", (error) => console.error(error.message));
+// @xmpp/connection looks for the server's header only after the write of its own; on a busy machine it has come by then.
+const open = xmpp.open.bind(xmpp);
+xmpp.open = (options) => Promise.race([new Promise((resolve) => xmpp.once("open", resolve)), open(options)]);
 // @xmpp/iq waits for the write before it looks at its promise; an answer may be faster. We await it ourselves.
 process.on("unhandledRejection", () => {});
 xmpp.on("send", (element) => {
   if (process.argv.includes("-v")) console.error(">>", element.toString());
-  if (element.is?.("auth")) mechanism = element.attrs.mechanism;
+  if (element.is?.("auth") || element.is?.("authenticate")) {
+    mechanism = element.attrs.mechanism;
+    profile = element.getNS();
+  }
+});
+xmpp.on("nonza", (element) => {
+  if (element.is("success")) token = Boolean(element.getChild("token", "urn:xmpp:fast:0"));
 });
 xmpp.on("stanza", (stanza) => {
   if (process.argv.includes("-v")) console.error("<<", stanza.toString());
@@ -55,12 +65,18 @@ const ask = async (type, to, payload) =>
 const nextMessage = () =>
   within(messages.length ? Promise.resolve(messages.shift()) : new Promise((resolve) => waiting.push(resolve)), READOUT);
 
+const login = async () => {
+  const address = await within(xmpp.start(), LOGIN);
+  await xmpp.send(xml("presence"));
+  const socket = xmpp.socket?.socket ?? xmpp.socket;
+  return { jid: address.toString(), tls: socket?.getProtocol?.() ?? null, mechanism, profile, token };
+};
 const steps = {
-  async login() {
-    const address = await within(xmpp.start(), LOGIN);
-    await xmpp.send(xml("presence"));
-    const socket = xmpp.socket?.socket ?? xmpp.socket;
-    return { jid: address.toString(), tls: socket?.getProtocol?.() ?? null, mechanism };
+  login,
+  // The same installation comes back; it uses its token if it was given one.
+  async again() {
+    await within(xmpp.stop(), ANSWER);
+    return await login();
   },
   async subscribe(step) {
     await xmpp.send(xml("presence", { type: "subscribe", to: order.gateway }));

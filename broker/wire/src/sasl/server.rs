@@ -9,7 +9,7 @@ use super::scram_server::{AwaitProof, ClientFirst};
 use super::token::{TokenMessage, Verdict};
 use super::{
     AccountClass, Authenticated, BindingKind, ChannelBindings, Credentials, Failure, Mechanism, Offer, ScramHash,
-    TokenMechanism, Tokens,
+    TokenMechanism, TokenSlot, Tokens,
 };
 use crate::jid::{BareJid, DomainPart, LocalPart};
 
@@ -79,7 +79,9 @@ pub struct Success {
 pub struct TokenProof {
     /// Which one.
     pub id: i64,
-    /// Something has to be written about it: it is new, old, or there is another one.
+    /// It is to be replaced by a new one.
+    pub ageing: bool,
+    /// Something has to be written about it: it was new until now, or there is another one.
     pub stale: bool,
 }
 
@@ -330,10 +332,10 @@ impl Server {
         let nobody = Tokens { tokens: Vec::new(), disabled: false, class: AccountClass::Person };
         let Tokens { tokens, disabled, class } = found.unwrap_or(nobody);
         match message.verify(&tokens, mechanism, &binding, count) {
-            Verdict::Right { id, stale, answer } => {
+            Verdict::Right { id, slot, ageing, answer } => {
                 let found = Found { account, disabled, class, upgrade: None };
-                let stale = stale || tokens.len() > 1;
-                self.proven(Some(found), Some(answer.to_vec()), Some(TokenProof { id, stale }))
+                let stale = slot == TokenSlot::New || tokens.len() > 1;
+                self.proven(Some(found), Some(answer.to_vec()), Some(TokenProof { id, ageing, stale }))
             }
             Verdict::Expired => self.fail(Failure::CredentialsExpired),
             Verdict::Wrong => self.fail(Failure::NotAuthorized),

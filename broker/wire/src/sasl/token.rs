@@ -243,8 +243,8 @@ pub(super) struct TokenMessage {
 pub(super) enum Verdict {
     Right {
         id: i64,
-        /// It is new, or will soon be old.
-        stale: bool,
+        slot: TokenSlot,
+        ageing: bool,
         answer: [u8; TOKEN_HASH_BYTES],
     },
     /// Right, but its time is over.
@@ -290,10 +290,7 @@ impl TokenMessage {
                 verdict = if token.expired {
                     Verdict::Expired
                 } else {
-                    {
-                        let stale = token.ageing || token.slot == TokenSlot::New;
-                        Verdict::Right { id: token.id, stale, answer }
-                    }
+                    Verdict::Right { id: token.id, slot: token.slot, ageing: token.ageing, answer }
                 };
             }
         }
@@ -349,7 +346,12 @@ mod tests {
     fn a_right_token_is_found_with_and_without_channel_binding() {
         for (mechanism, binding) in [(TokenMechanism::Exporter, &[9; 32][..]), (TokenMechanism::Unbound, &[])] {
             let known = [stored(mechanism, "one")];
-            let expected = Verdict::Right { id: 1, stale: false, answer: token_answer(&secret("one"), binding) };
+            let expected = Verdict::Right {
+                id: 1,
+                slot: TokenSlot::Current,
+                ageing: false,
+                answer: token_answer(&secret("one"), binding),
+            };
             assert_eq!(message("one", binding).verify(&known, mechanism, binding, None), expected);
             assert_eq!(message("two", binding).verify(&known, mechanism, binding, None), Verdict::Wrong);
         }

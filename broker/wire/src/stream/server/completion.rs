@@ -138,9 +138,10 @@ impl Completion {
         let used = self.success.token.zip(self.request.fast);
         let invalidate = used.is_some_and(|(_, fast)| fast.invalidate);
         let stale = used.is_some_and(|(TokenProof { stale, .. }, _)| stale);
+        let ageing = used.is_some_and(|(TokenProof { ageing, .. }, _)| ageing);
         let issue = match who.mechanism {
             // Who has only a token gets another like it: a stolen weak one must not turn into a better one.
-            Mechanism::Token(own) if self.request.token == Some(own) || stale && !invalidate => Some(own),
+            Mechanism::Token(own) if self.request.token == Some(own) || ageing && !invalidate => Some(own),
             Mechanism::Token(_) => None,
             _ => self.request.token,
         };

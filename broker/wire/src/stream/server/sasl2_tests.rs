@@ -351,18 +351,19 @@ fn without_an_installation_or_a_mechanism_of_ours_there_is_no_token() {
 }
 
 #[test]
-fn an_old_a_new_and_a_doubled_token_are_renewed_with_the_login() {
+fn an_old_token_is_renewed_with_the_login_and_a_new_or_doubled_one_noted() {
     let current = || token(TokenMechanism::Unbound, "one");
     let other = StoredToken { id: 12, slot: TokenSlot::New, ..token(TokenMechanism::Unbound, "two") };
     let cases = [
-        vec![StoredToken { ageing: true, ..current() }],
-        vec![StoredToken { slot: TokenSlot::New, ..current() }],
-        vec![current(), other],
+        (vec![StoredToken { ageing: true, ..current() }], true),
+        (vec![StoredToken { slot: TokenSlot::New, ..current() }], false),
+        (vec![current(), other], false),
     ];
-    for tokens in cases {
+    for (tokens, renewed) in cases {
         let mut world = offered();
         world.tokens = tokens;
-        assert!(world.hears(&fast(TokenMechanism::Unbound, "", "")).contains("token='fresh'"));
+        let said = world.hears(&fast(TokenMechanism::Unbound, "", ""));
+        assert_eq!(said.contains("token='fresh'"), renewed, "{said}");
         assert_eq!(world.uses.first().and_then(|asked| asked.used).map(|used| used.id), Some(11));
     }
 }
