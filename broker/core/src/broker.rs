@@ -22,7 +22,7 @@ use crate::blocking::{self, Blocklists};
 use crate::c2s::{self, Begin, Entrance, Gate, Listener, Shell};
 use crate::changes::{self, Changes};
 use crate::credentials::Credentials;
-use crate::limits::Limits;
+use crate::limits::{IDLE_TIME, Limits};
 use crate::mesh::{Mesh, Solo};
 use crate::offline::{self, Offline};
 use crate::personal::{self, Personal};
@@ -32,6 +32,7 @@ use crate::s2s::{self, Connector, Federation, Links};
 use crate::service::Service;
 use crate::services::Services;
 use crate::session::{Attached, Ending};
+use crate::sm;
 use crate::sweep;
 use crate::tls::{Loaded, ServerTls, TlsError};
 
@@ -143,6 +144,7 @@ impl Builder {
             services: Services::default(),
             rosters: Rosters::new(Arc::clone(&self.store)),
             offline: Offline::new(Arc::clone(&self.store)),
+            sm: sm::Kept::new(Arc::clone(&self.store)),
             changes,
             allowances: Allowances::default(),
             blocking: Blocklists::open(Arc::clone(&self.store)).await?,
@@ -160,7 +162,9 @@ impl Builder {
             cut: CancellationToken::new(),
             runtime: Handle::current(),
         });
+        sm::fall_asleep(&router).await?;
         router.spawn(sweep::run(router.clone()));
+        router.spawn(sm::clean(router.clone()));
         router.spawn(changes::run(router.clone(), seen));
         let settings =
             ServerSettings { domain, policy, features: features(), bind_inline: Vec::new(), limits: XmlLimits::CLIENT };
@@ -302,12 +306,18 @@ pub async fn forget_account(store: &dyn Engine, account: &BareJid) -> Result<(),
 pub fn forgetting(batch: Batch, account: &BareJid) -> Batch {
     // The log first: it notes who is about to lose a contact.
     let batch = Offline::forget(Rosters::forget(changes::removed(batch, account), account), account);
-    Personal::forget(Blocklists::forget(batch, account), account)
+    Personal::forget(Blocklists::forget(sm::forget(batch, account), account), account)
 }
 
 /// The tables of the broker itself; for tools that open its store without starting it.
-pub const MIGRATIONS: &[torg_store::Migrations] =
-    &[roster::MIGRATIONS, offline::MIGRATIONS, changes::MIGRATIONS, blocking::MIGRATIONS, personal::MIGRATIONS];
+pub const MIGRATIONS: &[torg_store::Migrations] = &[
+    roster::MIGRATIONS,
+    offline::MIGRATIONS,
+    sm::MIGRATIONS,
+    changes::MIGRATIONS,
+    blocking::MIGRATIONS,
+    personal::MIGRATIONS,
+];
 
 fn default_policy() -> Result<Policy, BrokerError> {
     Ok(Policy::new(ServerSecret::new(random()?)))
@@ -322,9 +332,12 @@ fn random() -> Result<[u8; 32], BrokerError> {
 /// What a stream offers after login (RFC 6121 §2.6.1, §3.4.1; XEP-0478 §3).
 fn features() -> Vec<Element> {
     let most = Element::new(ns::STREAM_LIMITS, "max-bytes").with_text(XmlLimits::CLIENT.bytes.to_string());
+    let idle = Element::new(ns::STREAM_LIMITS, "idle-seconds").with_text(IDLE_TIME.as_secs().to_string());
     vec![
         Element::new(ns::ROSTER_VERSIONING, "ver"),
         Element::new(ns::PRE_APPROVAL, "sub"),
-        Element::new(ns::STREAM_LIMITS, "limits").with_child(most),
+        Element::new(ns::STREAM_LIMITS, "limits").with_child(most).with_child(idle),
+        torg_wire::xep::sm::feature(),
+        torg_wire::xep::csi::feature(),
     ]
 }

@@ -19,6 +19,7 @@ pub mod s2s;
 mod service;
 mod services;
 mod session;
+mod sm;
 mod sweep;
 pub mod tls;
 mod xep;

@@ -14,6 +14,30 @@ pub const SESSIONS_PER_ACCOUNT: usize = 10;
 pub const QUEUE_STANZAS: usize = 256;
 /// Bytes waiting to be written to one session.
 pub const QUEUE_BYTES: usize = 1024 * 1024;
+/// Stanzas kept for a managed session until it acknowledges them (XEP-0198): some seconds of a busy one; the bytes are those of any queue.
+pub const MANAGED_STANZAS: usize = 1024;
+/// Stanzas waiting for a session that has lost its connection.
+pub const DETACHED_STANZAS: usize = 256;
+/// Bytes waiting for a session that has lost its connection: many may wait at once, so it is less than for one that is there.
+pub const DETACHED_BYTES: usize = 256 * 1024;
+/// How long a session waits for its client: a lift, a tunnel, a gateway that starts anew. Who is away longer logs in again.
+pub const RESUME_TIME: Duration = Duration::from_secs(600);
+/// Sessions of one account that wait for their clients: one for each device a person owns, and one lost by each of its networks. The
+/// oldest goes first.
+pub const DETACHED_PER_ACCOUNT: usize = 5;
+/// Sessions of all accounts that wait for their clients: more than a gateway has, fewer than its memory holds.
+pub const DETACHED_MAX: usize = 32_768;
+/// Time for a connection to let go of a session that another one resumes: what it has in hand ends with a write to the disk at most.
+pub const TAKEOVER_TIME: Duration = Duration::from_secs(10);
+/// Stanzas written before the client is asked to acknowledge.
+pub const ASK_AFTER: usize = 16;
+/// Time after which it is asked for fewer.
+pub const ASK_DELAY: Duration = Duration::from_secs(1);
+/// Time for the client's answer; then its connection is dead (XEP-0198 §4).
+pub const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// Silence after which a client is asked whether it is still there (XEP-0478). The kernel's keep-alive finds dead hosts long before, so
+/// this is for programs that hang, and a battery device need not send anything more often.
+pub const IDLE_TIME: Duration = Duration::from_secs(1800);
 /// A session that takes nothing for this long while stanzas wait is closed.
 pub const STUCK: Duration = Duration::from_secs(30);
 /// Addresses one session may send its presence to directly; each is told when the session ends (RFC 6121 §4.6.3).

@@ -41,6 +41,9 @@ async fn sweep(router: &Router) {
             Ok(false) => {
                 tracing::info!(session = %session.jid, "Session ended: its account is gone.");
                 session.queue.end(Ending::Now(StreamError::new(StreamCondition::NotAuthorized)));
+                if session.queue.is_detached() {
+                    router.end_session(&session).await; // no connection is there to do it
+                }
             }
             // Nothing is known of them now; the next round will tell.
             Err(error) => {

@@ -2,9 +2,12 @@
 //! panic, both go back to the router.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use torg_wire::stream::Framing;
+use torg_wire::stream::{Framing, Why};
+use torg_wire::stream_error::StreamCondition;
 
+use super::managed::Management;
 use crate::router::Router;
 use crate::session::{Parcel, Session};
 
@@ -14,15 +17,23 @@ pub(super) struct Bound {
     pub(super) session: Arc<Session>,
     /// Being written. Kept until the socket has taken them, so that a dying connection loses none.
     pub(super) in_flight: Vec<Parcel>,
+    /// Of a managed stream, whose queue keeps what was written.
+    pub(super) management: Option<Box<Management>>,
+    /// The session ends with its connection, even if it could be resumed.
+    ends: bool,
 }
 
 impl Bound {
     pub(super) fn new(router: Router, session: Arc<Session>) -> Self {
-        Bound { router, session, in_flight: Vec::new() }
+        Bound { router, session, in_flight: Vec::new(), management: None, ends: false }
     }
 
     /// Takes the next stanzas, about `bytes` of them, as text to write.
-    pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize, framing: Framing) {
+    pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize, framing: Framing, now: Instant) {
+        if let Some(management) = &mut self.management {
+            management.take(&self.session, out, bytes, framing, now);
+            return;
+        }
         let from = self.in_flight.len();
         if self.session.queue.pop_some(&mut self.in_flight, bytes) {
             out.reserve(self.in_flight.iter().skip(from).map(|parcel| parcel.text.len()).sum());
@@ -45,11 +56,34 @@ impl Bound {
             self.router.drain_offline(&self.session);
         }
     }
+
+    /// The stream has ended. A lost one may be resumed, and so may one that ended because we stop, or because nothing was heard.
+    pub(super) fn ended(&mut self, why: &Why) {
+        self.ends = match why {
+            Why::Lost | Why::Slow => false,
+            Why::Fault(error) => {
+                !matches!(error.condition(), StreamCondition::ConnectionTimeout | StreamCondition::SystemShutdown)
+            }
+            _ => true,
+        };
+    }
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
         self.session.queue.restore(std::mem::take(&mut self.in_flight));
-        self.router.abandon_session(&self.session);
+        match self.management.take() {
+            None => self.router.abandon_session(&self.session),
+            Some(management) => {
+                let connection = management.connection();
+                // Before the session is anybody else's: nothing of this connection speaks for it any more.
+                drop(management);
+                if self.ends && self.session.queue.is_connection(connection) {
+                    self.router.abandon_session(&self.session);
+                } else if !self.ends {
+                    self.router.detach(&self.session, connection);
+                }
+            }
+        }
     }
 }

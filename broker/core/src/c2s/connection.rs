@@ -12,20 +12,21 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep_until, timeout};
-use torg_wire::jid::ResourcePart;
+use torg_wire::jid::{Jid, ResourcePart};
 use torg_wire::sasl::{Authenticated, ClientId};
-use torg_wire::stanza::{StanzaCondition, StanzaError};
+use torg_wire::stanza::{Stanza, StanzaCondition, StanzaError};
 use torg_wire::stream::{Output, ServerStream, Why};
 use torg_wire::stream_error::{StreamCondition, StreamError};
-use torg_wire::xep::sm::Failed;
+use torg_wire::xep::ping;
 
 use super::Shell;
 use super::bound::Bound;
 use super::codec::Codec;
 use super::gate::Place;
 use super::login::Question;
+use super::managed::Management;
 use crate::identity::Proof;
-use crate::limits::STUCK;
+use crate::limits::{ANSWER_TIME, IDLE_TIME, STUCK};
 use crate::router::Letter;
 use crate::session::{BindError, Ending, Session, now};
 
@@ -50,9 +51,13 @@ pub(super) struct Connection<C> {
     pub(super) place: Option<Place>,
     /// Logins begun on it.
     pub(super) attempts: u32,
-    bound: Option<Bound>,
+    pub(super) bound: Option<Bound>,
     /// The newest change to any account when the credentials of this login were read.
     pub(super) since: i64,
+    /// When the client was last heard.
+    heard: Instant,
+    /// It has been asked since whether it is there.
+    probed: bool,
     /// Reading goes on at this time: the account has sent more than its rate.
     throttled: Option<Instant>,
     out: Vec<u8>,
@@ -68,6 +73,8 @@ impl<C: Codec> Connection<C> {
             attempts: 0,
             bound: None,
             since: 0,
+            heard: now(),
+            probed: false,
             throttled: None,
             out: Vec::new(),
         }
@@ -84,11 +91,14 @@ impl<C: Codec> Connection<C> {
                     return Ok(next);
                 }
             }
-            if self.end_if_asked() || self.codec.advance(&mut self.machine) {
+            if self.end_if_asked() || self.end_if_silent() || self.codec.advance(&mut self.machine) {
+                continue;
+            }
+            if self.is_managed() && Box::pin(self.manage()).await {
                 continue;
             }
             if let Some(bound) = &mut self.bound {
-                bound.take(&mut self.out, WRITE, self.machine.framing());
+                bound.take(&mut self.out, WRITE, self.machine.framing(), now());
             }
             if self.out.is_empty() && !self.codec.owes() {
                 self.wait(io).await?;
@@ -102,6 +112,7 @@ impl<C: Codec> Connection<C> {
         match output {
             Output::Write(bytes) if self.out.is_empty() => self.out = bytes,
             Output::Write(bytes) => self.out.extend_from_slice(&bytes),
+            Output::Stanza(stanza) if self.is_managed() => Box::pin(self.handle_counted(stanza)).await,
             Output::Stanza(stanza) => {
                 let Some(bound) = &self.bound else { return Ok(None) };
                 match self.shell.router.accept(&bound.session, stanza) {
@@ -110,15 +121,15 @@ impl<C: Codec> Connection<C> {
                     Err(error) => self.machine.close_with_error(error),
                 }
             }
-            Output::Refused(None) => {}
-            Output::Refused(Some(answer)) => {
+            Output::Refused(answer) => {
                 if let Some(bound) = &self.bound {
-                    Letter::new(answer).give(&bound.session); // full: it has asked more than it reads
+                    if let Some(sm) = bound.session.sm() {
+                        sm.handled();
+                    }
+                    if let Some(answer) = answer {
+                        Letter::new(answer).give(&bound.session); // full: it has asked more than it reads
+                    }
                 }
-            }
-            Output::Enable(_) => self.machine.enabled(Err(&Failed::new(StanzaCondition::FeatureNotImplemented)), now()),
-            Output::Resume { .. } => {
-                self.machine.resumed(Err(Failed::new(StanzaCondition::FeatureNotImplemented)), now());
             }
             Output::StartTls => {
                 self.flush(io).await?;
@@ -127,7 +138,9 @@ impl<C: Codec> Connection<C> {
             Output::Close(why) => {
                 let flushed = self.flush(io).await;
                 // The session ends now, not when the peer has taken notice.
-                self.bound = None;
+                if let Some(mut bound) = self.bound.take() {
+                    bound.ended(&why);
+                }
                 flushed?;
                 self.codec.farewell(&mut self.out);
                 // The other side may be gone already; it has been told.
@@ -144,7 +157,11 @@ impl<C: Codec> Connection<C> {
             Output::Bind { account, mechanism, class, resource, client, inline: _ } => {
                 Box::pin(self.bind(Authenticated { account, mechanism, class }, &resource, client)).await;
             }
-            _ => tracing::error!("The stream's machine asks something unknown."),
+            output => {
+                if Box::pin(self.follow_managed(output)).await.is_some() {
+                    tracing::error!("The stream's machine asks something unknown.");
+                }
+            }
         }
         Ok(None)
     }
@@ -174,7 +191,8 @@ impl<C: Codec> Connection<C> {
         let Some(bound) = &mut self.bound else { return false };
         let error = match bound.session.queue.ending() {
             Some(Ending::Now(error)) => error,
-            Some(Ending::Drained(error)) if bound.session.queue.is_empty() && self.out.is_empty() => error,
+            Some(Ending::Drained(error)) if bound.session.queue.is_written() && self.out.is_empty() => error,
+            _ if bound.is_taken_over() => StreamError::new(StreamCondition::Conflict),
             _ => return false,
         };
         if self.machine.jid().is_none() {
@@ -184,18 +202,60 @@ impl<C: Codec> Connection<C> {
         true
     }
 
+    fn is_managed(&self) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.management.is_some())
+    }
+
+    /// A client that was silent for long is asked whether it is there; one that does not answer is not (XEP-0478).
+    fn end_if_silent(&mut self) -> bool {
+        let Some(bound) = &mut self.bound else { return false };
+        let now = now();
+        let silence = now.saturating_duration_since(self.heard);
+        if silence < IDLE_TIME || self.machine.jid().is_none() {
+            return false;
+        }
+        if silence >= IDLE_TIME + ANSWER_TIME {
+            self.heard = now;
+            self.machine.close_with_error(StreamError::new(StreamCondition::ConnectionTimeout));
+            return true;
+        }
+        if !std::mem::replace(&mut self.probed, true) {
+            match &mut bound.management {
+                Some(management) => management.probe(now),
+                None => drop(Letter::new(probe(&bound.session)).give(&bound.session)),
+            }
+        }
+        false
+    }
+
+    /// When the silence of the client matters next.
+    fn silent_at(&self) -> Option<Instant> {
+        self.bound.as_ref().and(self.machine.jid())?;
+        self.heard.checked_add(if self.probed { IDLE_TIME + ANSWER_TIME } else { IDLE_TIME })
+    }
+
     /// Waits for bytes, stanzas or a deadline.
     async fn wait<S: AsyncRead + Unpin>(&mut self, io: &mut S) -> io::Result<()> {
+        let management = self.bound.as_ref().and_then(|bound| bound.management.as_deref());
+        let owes = management.is_some_and(Management::owes);
+        let silent = earlier(self.silent_at(), management.and_then(Management::deadline));
         let deadline = earlier(earlier(self.machine.deadline(), self.throttled), self.codec.deadline());
+        let deadline = earlier(deadline, silent);
         let bound = self.bound.as_ref().map(|bound| Arc::clone(&bound.session));
+        let sm = bound.as_deref().and_then(Session::sm);
         let (machine, codec) = (&mut self.machine, &mut self.codec);
         let stop = &self.shell.router.shared().stop;
         tokio::select! {
             read = receive(io, machine, codec), if self.throttled.is_none() => match read? {
                 0 => self.machine.end_of_input(),
-                count => self.count(count),
+                count => {
+                    self.heard = now();
+                    self.probed = false;
+                    self.count(count);
+                }
             },
             () = async { if let Some(session) = &bound { session.queue.ready().await } }, if bound.is_some() => {}
+            () = async { if let Some(sm) = sm { sm.settled(None).await } }, if owes => {}
             () = stop.cancelled(), if bound.is_none() => {
                 self.machine.close_with_error(StreamError::new(StreamCondition::SystemShutdown));
             }
@@ -232,13 +292,32 @@ impl<C: Codec> Connection<C> {
             io.write_all(&self.out).await?;
             io.flush().await
         };
-        timeout(STUCK, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let bound = &self.bound;
+        let taken_over = async {
+            match bound {
+                Some(bound) => bound.taken_over().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            written = timeout(STUCK, write) => written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
+            () = taken_over => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
         self.out = Vec::new();
         if let Some(bound) = &mut self.bound {
             bound.written();
         }
         Ok(())
     }
+}
+
+/// XEP-0199: any answer tells that somebody is there, even that the question was not understood.
+fn probe(session: &Session) -> Stanza {
+    let domain = session.jid.domain();
+    let from = Jid::parse(domain).ok();
+    let mut ping = Stanza::iq_get("are-you-there", ping::request()).with_to(&session.jid);
+    ping.set_from(from);
+    ping
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

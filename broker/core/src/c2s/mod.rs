@@ -11,6 +11,7 @@ mod entrance;
 mod gate;
 mod listener;
 mod login;
+mod managed;
 
 use std::io;
 use std::sync::Arc;

@@ -4,10 +4,14 @@ mod table;
 
 use std::sync::{Arc, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::oneshot;
 use torg_store::StoreError;
+use torg_thing::Timestamp;
+use torg_wire::jid::BareJid;
 use torg_wire::ns;
-use torg_wire::stanza::{MessageType, Stanza, StanzaKind};
+use torg_wire::stanza::{MessageType, PresenceType, Stanza, StanzaKind};
 use torg_wire::xep::carbons::is_copy_mark;
 use torg_wire::xep::time::delay;
 use torg_wire::xml::{Element, Limits, parse_document};
@@ -17,6 +21,9 @@ pub(crate) use table::{MIGRATIONS, Offline, Refused, Stored};
 use crate::router::{Letter, Router, Taken};
 use crate::session::Session;
 
+/// Random bytes of a stanza's id.
+const STANZA_ID_BYTES: usize = 18;
+
 /// Begin of every namespace of the IoT extensions in all their generations.
 const IOT: [&str; 4] = ["urn:xmpp:iot:", "urn:ieee:iot:", "urn:nf:iot:", "urn:nfi:iot:"];
 
@@ -25,18 +32,27 @@ const IOT: [&str; 4] = ["urn:xmpp:iot:", "urn:ieee:iot:", "urn:nf:iot:", "urn:nf
 /// Only what a person or program has said to another: messages of type normal or chat that carry something (XEP-0160 §3), and never
 /// a stanza with sensor, event, control or sniffer payload. Those live in memory alone; the reader asks again.
 pub(crate) fn is_storable(message: &Stanza) -> bool {
+    let hint = |name| message.child(ns::HINTS, name).is_some();
     let kept_kind = match message.kind() {
-        StanzaKind::Message(MessageType::Normal) => message.children().iter().any(says_something),
-        StanzaKind::Message(MessageType::Chat) => message.child(ns::CLIENT, "body").is_some(),
+        StanzaKind::Message(MessageType::Normal) => hint("store") || message.children().iter().any(says_something),
+        StanzaKind::Message(MessageType::Chat) => hint("store") || message.child(ns::CLIENT, "body").is_some(),
         _ => false,
     };
-    let refused = |child: &Element| {
-        is_iot(child)
-            || is_copy_mark(child)
-            || child.is(ns::HINTS, "no-store")
-            || child.is(ns::HINTS, "no-permanent-store")
-    };
-    kept_kind && !message.children().iter().any(refused)
+    let refused = |child: &Element| is_iot(child) || is_copy_mark(child);
+    kept_kind && !hint("no-store") && !hint("no-permanent-store") && !message.children().iter().any(refused)
+}
+
+/// Whether a stanza can wait while nobody looks at the client (XEP-0352): presence, and messages that only tell a chat state.
+pub(crate) fn can_wait(stanza: &Stanza) -> bool {
+    match stanza.kind() {
+        StanzaKind::Presence(PresenceType::Available | PresenceType::Unavailable) => true,
+        StanzaKind::Message(MessageType::Error) => false,
+        StanzaKind::Message(_) => {
+            let children = stanza.children();
+            children.iter().any(|child| child.namespace() == ns::CHAT_STATES) && !children.iter().any(says_something)
+        }
+        _ => false,
+    }
 }
 
 fn says_something(child: &Element) -> bool {
@@ -51,10 +67,42 @@ pub(crate) fn is_iot(element: &Element) -> bool {
         || element.children().any(is_iot)
 }
 
-/// The message as it is kept: with the time it came at (XEP-0203).
-pub(crate) fn with_delay(router: &Router, mut message: Stanza) -> Stanza {
-    message.push(delay(Some(router.domain().as_jid()), router.shared().clock.now()));
+/// The message as it is kept: with the time it came at (XEP-0203), and an id by which its reader knows it again if it comes twice
+/// (XEP-0359).
+pub(crate) fn with_marks(router: &Router, message: Stanza, account: &BareJid) -> Stanza {
+    with_marks_since(router, message, account, router.shared().clock.now())
+}
+
+/// As [`with_marks`], for a message that came earlier.
+pub(crate) fn with_marks_since(router: &Router, mut message: Stanza, account: &BareJid, since: Timestamp) -> Stanza {
+    // What a sender puts there is taken off where it comes in, so these are marks of our own from an earlier stay.
+    if !message.children().iter().any(|child| is_stanza_id_of(child, account.as_str())) {
+        message.push(stanza_id(account));
+    }
+    let domain = router.domain();
+    if !message
+        .children()
+        .iter()
+        .any(|child| child.is(ns::DELAY, "delay") && child.attr("from") == Some(domain.as_str()))
+    {
+        message.push(delay(Some(domain.as_jid()), since));
+    }
     message
+}
+
+/// Whether the element is an id that this entity is said to have given (XEP-0359 §3).
+fn is_stanza_id_of(element: &Element, entity: &str) -> bool {
+    element.is(ns::STANZA_ID, "stanza-id") && element.attr("by") == Some(entity)
+}
+
+/// An id that nobody can foresee. Without randomness there is none, which the standard allows.
+fn stanza_id(account: &BareJid) -> Element {
+    let mut bytes = [0; STANZA_ID_BYTES];
+    let id = match getrandom::fill(&mut bytes) {
+        Ok(()) => URL_SAFE_NO_PAD.encode(bytes),
+        Err(_) => String::new(),
+    };
+    Element::new(ns::STANZA_ID, "stanza-id").with_attr("id", id).with_attr("by", account.as_str())
 }
 
 impl Router {
@@ -95,7 +143,7 @@ impl Router {
     }
 
     /// Page by page: given to the session, written by it, deleted. What is not written stays in the table.
-    async fn drain_once(&self, session: &Session) -> Result<(), StoreError> {
+    async fn drain_once(&self, session: &Arc<Session>) -> Result<(), StoreError> {
         let mut last = 0;
         loop {
             let page = self.shared().offline.after(&session.account, last).await?;
@@ -112,7 +160,7 @@ impl Router {
                     self.shared().offline.delete(&session.account, &[stored.number]).await?;
                     continue;
                 };
-                let (taken, receipt) = letter.give_with_receipt(session);
+                let (taken, receipt) = letter.give_with_receipt(session, stored.number);
                 if taken != Taken::Yes {
                     break;
                 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use torg_store::{Batch, Engine, Migration, Migrations, StoreError, Value};
 use torg_wire::jid::BareJid;
 
+use crate::sm::Origin;
+
 /// Messages kept for one account.
 pub(crate) const MESSAGES_MAX: i64 = 1_000;
 /// Bytes kept for one account, whichever limit comes first.
@@ -69,21 +71,24 @@ impl Offline {
         Offline { engine }
     }
 
-    /// Keeps the message; it is durable when this answers.
-    pub(crate) async fn keep(&self, owner: &BareJid, stanza: String) -> Result<(), Refused> {
+    /// Keeps the message, together with the count of its sender; it is durable when this answers.
+    pub(crate) async fn keep(&self, owner: &BareJid, stanza: String, origin: Option<&Origin>) -> Result<(), Refused> {
         let size = i64::try_from(stanza.len()).unwrap_or(i64::MAX);
         if size > BYTES_MAX {
             return Err(Refused::Full);
         }
-        let owner = Value::from(owner.as_str());
-        let room = [owner.clone(), Value::from(size), Value::from(MESSAGES_MAX), Value::from(BYTES_MAX)];
-        let batch = Batch::new().run(BEGIN, [owner.clone()]).guard(1, TAKE_ROOM, room).guard(
-            1,
-            PUT,
-            [owner, Value::from(stanza), Value::from(size)],
-        );
+        let batch = put(Batch::new(), owner, stanza, MESSAGES_MAX, BYTES_MAX);
+        let batch = match origin {
+            Some(origin) => origin.write(batch),
+            None => batch,
+        };
         match self.engine.write(batch).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if let Some(origin) = origin {
+                    origin.written();
+                }
+                Ok(())
+            }
             Err(StoreError::Conflict { .. }) => Err(Refused::Full),
             Err(error) => Err(Refused::Store(error)),
         }
@@ -99,18 +104,33 @@ impl Offline {
 
     /// Deletes messages that were written to a session.
     pub(crate) async fn delete(&self, owner: &BareJid, numbers: &[i64]) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
-        for number in numbers {
-            let args = [Value::from(owner.as_str()), Value::from(*number)];
-            batch = batch.run(GIVE_ROOM, args.clone()).run(DELETE, args);
-        }
+        let batch = numbers.iter().fold(Batch::new(), |batch, number| Offline::remove(batch, owner, *number));
         self.engine.write(batch).await.map(drop)
+    }
+
+    /// Deletes a message, as part of a batch; no harm if it is deleted already.
+    pub(crate) fn remove(batch: Batch, owner: &BareJid, number: i64) -> Batch {
+        let args = [Value::from(owner.as_str()), Value::from(number)];
+        batch.run(GIVE_ROOM, args.clone()).run(DELETE, args)
+    }
+
+    /// Keeps a message that was accepted before, as part of a batch, however many there are: they were bounded where they come from.
+    pub(crate) fn take_in(batch: Batch, owner: &BareJid, stanza: String) -> Batch {
+        put(batch, owner, stanza, i64::MAX, i64::MAX)
     }
 
     pub(crate) fn forget(batch: Batch, owner: &BareJid) -> Batch {
         let owner = Value::from(owner.as_str());
         batch.run(FORGET_MESSAGES, [owner.clone()]).run(FORGET_OWNER, [owner])
     }
+}
+
+fn put(batch: Batch, owner: &BareJid, stanza: String, messages_max: i64, bytes_max: i64) -> Batch {
+    let size = i64::try_from(stanza.len()).unwrap_or(i64::MAX);
+    let owner = Value::from(owner.as_str());
+    let room = [owner.clone(), Value::from(size), Value::from(messages_max), Value::from(bytes_max)];
+    let message = [owner.clone(), Value::from(stanza), Value::from(size)];
+    batch.run(BEGIN, [owner]).guard(1, TAKE_ROOM, room).guard(1, PUT, message)
 }
 
 #[cfg(test)]
@@ -133,7 +153,7 @@ mod tests {
     async fn messages_come_back_in_order_and_in_pages() {
         let offline = offline().await;
         for n in 0..=PAGE {
-            offline.keep(&owner(), n.to_string()).await.unwrap();
+            offline.keep(&owner(), n.to_string(), None).await.unwrap();
         }
         let page = offline.after(&owner(), 0).await.unwrap();
         assert_eq!(page.len(), PAGE);
@@ -146,28 +166,28 @@ mod tests {
     async fn the_thousandth_message_is_kept_and_the_next_refused() {
         let offline = offline().await;
         for n in 0..MESSAGES_MAX {
-            offline.keep(&owner(), n.to_string()).await.unwrap();
+            offline.keep(&owner(), n.to_string(), None).await.unwrap();
         }
-        assert!(matches!(offline.keep(&owner(), "one more".to_owned()).await, Err(Refused::Full)));
+        assert!(matches!(offline.keep(&owner(), "one more".to_owned(), None).await, Err(Refused::Full)));
     }
 
     #[tokio::test]
     async fn bytes_are_counted_and_given_back() {
         let offline = offline().await;
         let most = "x".repeat(usize::try_from(BYTES_MAX).unwrap());
-        offline.keep(&owner(), most.clone()).await.unwrap();
-        assert!(matches!(offline.keep(&owner(), "x".to_owned()).await, Err(Refused::Full)));
+        offline.keep(&owner(), most.clone(), None).await.unwrap();
+        assert!(matches!(offline.keep(&owner(), "x".to_owned(), None).await, Err(Refused::Full)));
         offline.delete(&owner(), &[1, 1, 7]).await.unwrap();
-        offline.keep(&owner(), most.clone()).await.unwrap();
-        assert!(matches!(offline.keep(&owner(), most + "x").await, Err(Refused::Full)));
+        offline.keep(&owner(), most.clone(), None).await.unwrap();
+        assert!(matches!(offline.keep(&owner(), most + "x", None).await, Err(Refused::Full)));
     }
 
     #[tokio::test]
     async fn a_number_is_never_used_again() {
         let offline = offline().await;
-        offline.keep(&owner(), "a".to_owned()).await.unwrap();
+        offline.keep(&owner(), "a".to_owned(), None).await.unwrap();
         offline.delete(&owner(), &[1]).await.unwrap();
-        offline.keep(&owner(), "b".to_owned()).await.unwrap();
+        offline.keep(&owner(), "b".to_owned(), None).await.unwrap();
         assert_eq!(offline.after(&owner(), 0).await.unwrap()[0].number, 2);
     }
 }

@@ -3,6 +3,8 @@
 pub(crate) mod state;
 mod table;
 
+use std::sync::Arc;
+
 use torg_store::StoreError;
 use torg_wire::jid::{BareJid, Jid};
 use torg_wire::ns;
@@ -175,7 +177,7 @@ impl Router {
     }
 }
 
-fn push(session: &Session, version: i64, item: &Element) {
+fn push(session: &Arc<Session>, version: i64, item: &Element) {
     let query = Element::new(ns::ROSTER, "query").with_attr("ver", version.to_string()).with_child(item.clone());
     // The version is different for each push, which makes the id unique within the session.
     let push = Stanza::iq_set(format!("push-{version}"), query).with_to(&session.jid);

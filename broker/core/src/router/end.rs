@@ -6,6 +6,7 @@ use torg_wire::stanza::{PresenceType, Stanza};
 
 use super::Router;
 use crate::session::Session;
+use crate::sm::Responsible;
 
 impl Router {
     /// Ends the session: nothing more reaches it, its contacts see it go, what it had not taken is routed anew.
@@ -20,12 +21,26 @@ impl Router {
 
     async fn say_goodbye(&self, session: &Arc<Session>) {
         session.queue.refuse();
+        // A session on the disk outlives the process: its client resumes it when the broker is back.
+        let mut stays = false;
+        if let Some(sm) = session.sm() {
+            sm.last_write(session).await;
+            stays = self.0.stop.is_cancelled() && sm.has_row();
+            if stays {
+                session.queue.leave_stored();
+                sm.suspend(session).await;
+            }
+        }
         let unavailable = Stanza::presence(PresenceType::Unavailable).with_from(&session.jid);
         if let Err(error) = self.broadcast_unavailable(session, unavailable).await {
             tracing::error!(%error, session = %session.jid, "The end of a session could not be announced.");
         }
         self.0.mesh.advertise(&session.jid, false).await;
+        self.no_longer_waits(session.queue.end_wait());
         self.reroute_all(session).await;
+        if let Some(sm) = session.sm().filter(|_| !stays) {
+            sm.end().await;
+        }
         self.0.sessions.remove(session);
     }
 
@@ -37,7 +52,13 @@ impl Router {
                 was_draining = true; // still in the table
                 continue;
             }
-            self.reroute(Arc::unwrap_or_clone(parcel.stanza)).await;
+            let origin = parcel.care.as_deref().and_then(|care| care.origin.clone());
+            let stanza = Arc::unwrap_or_clone(parcel.stanza);
+            match origin {
+                Some(origin) => Responsible::of(origin).during(self.reroute(stanza)).await,
+                None => self.reroute(stanza).await,
+            }
+            drop(parcel.care); // now its sender need not care any more
         }
         if (was_draining || session.queue.take_overflow())
             && let Some(other) = self.most_available(&session.account)

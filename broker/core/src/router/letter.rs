@@ -7,7 +7,9 @@ use tokio::sync::oneshot;
 use torg_wire::stanza::Stanza;
 use torg_wire::xml::Scope;
 
+use crate::offline::is_storable;
 use crate::session::{Parcel, Rejected, Session};
+use crate::sm::{self, Sm};
 
 #[derive(Debug)]
 pub(crate) struct Letter {
@@ -38,22 +40,40 @@ impl Letter {
         Arc::unwrap_or_clone(self.stanza)
     }
 
-    pub(crate) fn give(&self, session: &Session) -> Taken {
-        self.push(session, None)
+    pub(crate) fn give(&self, session: &Arc<Session>) -> Taken {
+        self.push(session, None, None)
     }
 
     /// As [`Letter::give`]; the receiver hears of it once the stanza has been written, or sees the sender dropped if it never is.
-    pub(crate) fn give_with_receipt(&self, session: &Session) -> (Taken, oneshot::Receiver<()>) {
+    ///
+    /// `number` is the stanza's among the offline messages of the account. A session that can be resumed takes it out of that table
+    /// itself, and any other managed session has it written when its client has acknowledged it.
+    pub(crate) fn give_with_receipt(&self, session: &Arc<Session>, number: i64) -> (Taken, oneshot::Receiver<()>) {
         let (receipt, written) = oneshot::channel();
-        (self.push(session, Some(receipt)), written)
+        (self.push(session, Some(receipt), Some(number)), written)
     }
 
-    fn push(&self, session: &Session, receipt: Option<oneshot::Sender<()>>) -> Taken {
+    fn push(&self, session: &Arc<Session>, receipt: Option<oneshot::Sender<()>>, offline: Option<i64>) -> Taken {
         let text = if session.on_the_wire { self.text() } else { Bytes::new() };
-        match session.queue.push(Parcel { stanza: Arc::clone(&self.stanza), text, receipt }) {
-            Ok(()) => Taken::Yes,
-            Err(Rejected::Full) => Taken::Full,
-            Err(Rejected::Gone) => Taken::Gone,
+        let is_durable = session.sm().is_some_and(Sm::is_resumable) && is_storable(&self.stanza);
+        let care = is_durable.then(|| Box::new(sm::responsible(session, offline)));
+        let claims = care.as_deref().is_some_and(|care| care.origin.is_some());
+        match session.queue.push(Parcel { stanza: Arc::clone(&self.stanza), text, receipt, care }) {
+            Ok(()) => {
+                if is_durable {
+                    sm::stage(session);
+                }
+                Taken::Yes
+            }
+            Err(rejected) => {
+                if claims {
+                    sm::release();
+                }
+                match rejected {
+                    Rejected::Full => Taken::Full,
+                    Rejected::Gone => Taken::Gone,
+                }
+            }
         }
     }
 

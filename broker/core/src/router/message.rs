@@ -10,9 +10,10 @@ use torg_wire::xml::Scope;
 use super::routing::{Candidate, Destination, destination};
 use super::{Letter, RouteError, Router, Taken};
 use crate::identity::Envelope;
-use crate::offline::{Refused, is_storable, with_delay};
+use crate::offline::{Refused, is_storable, with_marks};
 use crate::services::Place;
 use crate::session::Session;
+use crate::sm;
 
 impl Router {
     /// A message with its sender stamped. It is in a queue, on the disk or refused when this answers.
@@ -135,16 +136,25 @@ impl Router {
             return Ok(());
         }
         let request = crate::service::header(&stanza);
-        let text = with_delay(self, stanza).to_element();
+        let origin = sm::origin().await;
+        let text = with_marks(self, stanza, &account).to_element();
         let mut document = String::with_capacity(512);
         text.write_to(&mut document, &Scope::DOCUMENT);
-        match self.0.offline.keep(&account, document).await {
+        match self.0.offline.keep(&account, document, origin.as_ref()).await {
             Ok(()) => {}
             Err(Refused::Full) => {
+                if origin.is_some() {
+                    sm::release();
+                }
                 self.refuse(&request, StanzaCondition::ResourceConstraint);
                 return Ok(());
             }
-            Err(Refused::Store(error)) => return Err(error.into()),
+            Err(Refused::Store(error)) => {
+                if origin.is_some() {
+                    sm::release();
+                }
+                return Err(error.into());
+            }
         }
         // Somebody may have come while it was written.
         if let Some(session) = self.most_available(&account) {
@@ -163,7 +173,7 @@ impl Router {
                 let request = crate::service::header(&stanza);
                 if let Err(error) = self.deliver_to_account(stanza, kind, None).await {
                     tracing::error!(%error, "A message of an ended session could not be kept.");
-                    self.refuse(&request, StanzaCondition::InternalServerError);
+                    self.refuse_with(&request, error.answer());
                 }
             }
             StanzaKind::Iq(_) => self.refuse(&stanza, StanzaCondition::ServiceUnavailable),

@@ -23,7 +23,7 @@ use torg_store::StoreError;
 use torg_thing::Clock;
 use torg_wire::jid::{BareJid, FullJid, Jid};
 use torg_wire::sasl::AccountClass;
-use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaKind};
+use torg_wire::stanza::{ErrorType, IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use torg_wire::stream_error::{StreamCondition, StreamError};
 
 pub(crate) use letter::{Letter, Taken};
@@ -42,6 +42,7 @@ use crate::s2s::Links;
 use crate::service;
 use crate::services::Services;
 use crate::session::{self, Attached, BindError, Ending, Session, Table};
+use crate::sm::Kept;
 
 /// Delivers stanzas between sessions and services. Cheap to clone; all clones are the same router.
 #[derive(Clone)]
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) services: Services,
     pub(crate) rosters: Rosters,
     pub(crate) offline: Offline,
+    pub(crate) sm: Kept,
     pub(crate) changes: Changes,
     pub(crate) allowances: Allowances,
     pub(crate) blocking: Blocklists,
@@ -83,6 +85,28 @@ pub(crate) enum RouteError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Credentials(#[from] CredentialsUnavailable),
+}
+
+impl RouteError {
+    /// What its sender hears.
+    pub(crate) fn answer(&self) -> StanzaError {
+        match self {
+            RouteError::Store(error) => store_error(error),
+            RouteError::Credentials(_) => {
+                StanzaError::new(StanzaCondition::InternalServerError).with_type(ErrorType::Wait)
+            }
+        }
+    }
+}
+
+/// A store that fails is our fault and will be mended, so trying again later makes sense; which of our troubles it is concerns nobody but
+/// the operator, except that a full disk is no reason to look for a bug.
+pub(crate) fn store_error(error: &StoreError) -> StanzaError {
+    match error {
+        StoreError::Disk { .. } => StanzaError::new(StanzaCondition::ResourceConstraint)
+            .with_text("The server cannot store anything at the moment."),
+        _ => StanzaError::new(StanzaCondition::InternalServerError).with_type(ErrorType::Wait),
+    }
 }
 
 impl Router {
@@ -136,7 +160,13 @@ impl Router {
     pub(crate) async fn bind(&self, session: &Arc<Session>) -> Result<(), BindError> {
         self.end_predecessors(session).await;
         let most = self.0.limits.sessions_per_account;
-        if let Some(older) = self.0.sessions.bind(session, most)? {
+        self.sleeps_no_more(session).await;
+        let older = match self.0.sessions.bind(session, most) {
+            // One that waits for its client makes room for one whose client is here.
+            Err(BindError::TooMany) if self.end_detached(&session.account).await => self.0.sessions.bind(session, most),
+            other => other,
+        };
+        if let Some(older) = older? {
             self.end_older(&older).await;
         }
         self.0.mesh.advertise(&session.jid, true).await;
@@ -265,7 +295,7 @@ impl Router {
         };
         if let Err(error) = handled {
             tracing::error!(%error, from = %session.jid, "A stanza could not be handled.");
-            self.refuse(&request, StanzaCondition::InternalServerError);
+            self.refuse_with(&request, error.answer());
         }
     }
 
@@ -296,10 +326,15 @@ impl Router {
 
     /// Answers with an error, unless errors are not due (RFC 6120 §8.3.1).
     pub(crate) fn refuse(&self, stanza: &Stanza, condition: StanzaCondition) {
+        self.refuse_with(stanza, condition);
+    }
+
+    /// As [`Router::refuse`], with a whole error.
+    pub(crate) fn refuse_with(&self, stanza: &Stanza, error: impl Into<StanzaError>) {
         if stanza.kind().is_error() || stanza.kind() == StanzaKind::Iq(IqType::Result) {
             return;
         }
-        self.answer(Stanza::error_for(stanza, condition));
+        self.answer(Stanza::error_for(stanza, error));
     }
 
     /// Whether a local account exists.

@@ -152,7 +152,7 @@ impl Router {
 
     /// The requests that wait for an answer. They come after all presences and are fewer than half a queue; one that is too long to
     /// find room comes at the next login.
-    async fn show_requests(&self, session: &Session) -> Result<(), StoreError> {
+    async fn show_requests(&self, session: &Arc<Session>) -> Result<(), StoreError> {
         for pending in self.0.rosters.pending(&session.account).await? {
             let request = pending.request.as_deref().and_then(|text| parse_document(text, &Limits::SERVER).ok());
             let request = request.and_then(|element| Stanza::from_element(element).ok());

@@ -2,13 +2,15 @@
 //! stands behind it makes no difference.
 
 mod attached;
+mod managed;
 mod outstanding;
 mod queue;
 mod table;
 mod wishes;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::OnceCell;
@@ -17,6 +19,7 @@ use torg_wire::sasl::ClientId;
 use torg_wire::stanza::{IqType, Stanza, StanzaKind};
 
 pub use attached::{Attached, AttachedSender};
+pub(crate) use managed::{Acked, Stage, WasDetached};
 pub(crate) use queue::{Ending, Parcel, Queue, Rejected};
 pub(crate) use table::{BindError, Table};
 
@@ -24,6 +27,7 @@ use self::outstanding::Outstanding;
 use crate::allowance::Allowance;
 use crate::identity::{Identity, Proof};
 use crate::limits::DIRECTED_MAX;
+use crate::sm::Sm;
 
 /// One bound session.
 #[derive(Debug)]
@@ -34,12 +38,13 @@ pub(crate) struct Session {
     pub(crate) queue: Queue,
     /// Whether stanzas are wanted as bytes too.
     pub(crate) on_the_wire: bool,
-    /// The newest change to any account when its credentials were read; later ones may make it invalid.
-    pub(crate) since: i64,
+    since: AtomicI64,
     /// Which installation of the account's client, if it said so.
     pub(crate) client: Option<ClientId>,
     /// Shared with the other sessions of the account.
     pub(crate) allowance: Arc<Allowance>,
+    /// Set once its stream is managed.
+    sm: OnceLock<Box<Sm>>,
     /// Set once its end has been announced.
     pub(crate) ended: OnceCell<()>,
     wishes: wishes::Wishes,
@@ -84,7 +89,8 @@ impl Session {
             proof,
             queue: Queue::default(),
             on_the_wire,
-            since,
+            since: AtomicI64::new(since),
+            sm: OnceLock::new(),
             client: None,
             allowance,
             ended: OnceCell::new(),
@@ -108,6 +114,26 @@ impl Session {
 
     pub(crate) fn identity(&self) -> Identity {
         Identity::new(self.jid.as_jid().clone(), self.proof)
+    }
+
+    /// The newest change to any account when its credentials were read; later ones may make it invalid.
+    pub(crate) fn since(&self) -> i64 {
+        self.since.load(Ordering::Relaxed)
+    }
+
+    /// Its client has logged in again.
+    pub(crate) fn logged_in(&self, since: i64) {
+        self.since.fetch_max(since, Ordering::Relaxed);
+    }
+
+    /// What its managed stream needs; `None` if the stream is not managed.
+    pub(crate) fn sm(&self) -> Option<&Sm> {
+        self.sm.get().map(|sm| &**sm)
+    }
+
+    /// Its stream is managed from now on; `false` if it has been before.
+    pub(crate) fn manage(&self, sm: Sm) -> bool {
+        self.sm.set(Box::new(sm)).is_ok()
     }
 
     /// The last available presence and its priority.

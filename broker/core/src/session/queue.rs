@@ -1,4 +1,5 @@
 //! What waits to be written to one session: bounded in stanzas and bytes, with a rule for each kind of stanza when it is full.
+//! What a managed stream adds is in `managed`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +9,10 @@ use tokio::sync::{Notify, oneshot};
 use torg_wire::stanza::{PresenceType, Stanza, StanzaKind};
 use torg_wire::stream_error::StreamError;
 
+use super::managed::Managed;
 use crate::limits::{QUEUE_BYTES, QUEUE_STANZAS};
-use crate::offline::is_storable;
+use crate::offline::{can_wait, is_storable};
+use crate::sm::Care;
 
 /// A stanza on its way to one session.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Parcel {
     pub(crate) text: Bytes,
     /// Told when the stanza has been written; dropped with the parcel if it never is.
     pub(crate) receipt: Option<oneshot::Sender<()>>,
+    /// The stanza must be on disk before it is written, and whose it is until then.
+    pub(crate) care: Option<Box<Care>>,
 }
 
 /// Why a parcel was not taken.
@@ -46,16 +51,23 @@ pub(crate) struct Queue {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    parcels: VecDeque<Parcel>,
-    bytes: usize,
+pub(super) struct Inner {
+    pub(super) parcels: VecDeque<Parcel>,
+    /// Of the parcels, and of what a managed stream keeps.
+    pub(super) bytes: usize,
     /// Nothing more is taken.
-    gone: bool,
+    pub(super) gone: bool,
     ending: Option<Ending>,
     /// A message went to the offline store because the queue was full; fetch it once there is room.
     overflowed: bool,
     /// Messages of the account are in the offline store: newer ones go behind them, to keep their order (RFC 6120 §10.1).
     behind: bool,
+    /// What a managed stream keeps until the client has acknowledged it (XEP-0198).
+    pub(super) managed: Option<Box<Managed>>,
+    /// Nobody looks at the client: what can wait waits (XEP-0352).
+    pub(super) inactive: bool,
+    /// Among the parcels is one that cannot wait.
+    pub(super) urgent: bool,
 }
 
 impl Queue {
@@ -68,18 +80,23 @@ impl Queue {
             return Err(Rejected::Full);
         }
         let size = parcel.text.len();
-        if inner.parcels.len() >= QUEUE_STANZAS || inner.bytes + size > QUEUE_BYTES {
-            if !inner.replace_older_presence(&parcel) {
+        if !inner.has_room(size) {
+            inner.urgent = true; // better early than lost
+            if !inner.replace_older_presence(&parcel) || !inner.has_room(size) {
                 return Err(Rejected::Full);
             }
-            if inner.bytes + size > QUEUE_BYTES {
-                return Err(Rejected::Full);
-            }
+        } else if inner.inactive && can_wait(&parcel.stanza) {
+            inner.replace_older_presence(&parcel);
+        } else {
+            inner.urgent = true;
         }
         inner.bytes += size;
         inner.parcels.push_back(parcel);
+        let holds_back = inner.holds_back();
         drop(inner);
-        self.ready.notify_one();
+        if !holds_back {
+            self.ready.notify_one();
+        }
         Ok(())
     }
 
@@ -92,16 +109,24 @@ impl Queue {
     pub(crate) fn pop_some(&self, out: &mut Vec<Parcel>, bytes: usize) -> bool {
         let mut inner = self.lock();
         let mut taken = 0;
+        if inner.holds_back() {
+            return false;
+        }
         while taken < bytes
             && let Some(parcel) = inner.pop()
         {
             taken += parcel.text.len();
             out.push(parcel);
         }
-        if inner.parcels.is_empty() && inner.parcels.capacity() > KEPT_CAPACITY {
-            inner.parcels = VecDeque::new();
-        }
+        inner.forget_if_empty();
         !out.is_empty()
+    }
+
+    /// Whether somebody looks at the client (XEP-0352). What was held back goes out when somebody does.
+    pub(crate) fn set_inactive(&self, inactive: bool) {
+        let mut inner = self.lock();
+        inner.inactive = inactive;
+        inner.urgent = inner.parcels.iter().any(|parcel| !can_wait(&parcel.stanza));
     }
 
     /// Waits until something has been pushed or the session is to end. May wake without reason.
@@ -134,7 +159,11 @@ impl Queue {
         let mut inner = self.lock();
         inner.gone = true;
         inner.bytes = 0;
-        std::mem::take(&mut inner.parcels)
+        let waiting = std::mem::take(&mut inner.parcels);
+        match inner.managed.as_deref_mut() {
+            Some(managed) => managed.give_back().chain(waiting).collect(),
+            None => waiting,
+        }
     }
 
     /// Gives back what was taken but not written; it is first in line again, or is found by [`Queue::close`].
@@ -149,11 +178,22 @@ impl Queue {
     /// Whether at most half of it is taken: what can wait leaves the rest to what cannot.
     pub(crate) fn is_half_free(&self) -> bool {
         let inner = self.lock();
-        inner.parcels.len() <= QUEUE_STANZAS / 2 && inner.bytes <= QUEUE_BYTES / 2
+        inner.count() <= QUEUE_STANZAS / 2 && inner.bytes <= QUEUE_BYTES / 2
     }
 
+    /// Nothing waits, and nothing is kept for want of an acknowledgement.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().parcels.is_empty()
+        self.lock().count() == 0
+    }
+
+    /// Nothing waits to be written.
+    pub(crate) fn is_written(&self) -> bool {
+        let inner = self.lock();
+        inner.parcels.is_empty() && inner.managed.as_deref().is_none_or(Managed::is_written)
+    }
+
+    pub(super) fn wake(&self) {
+        self.ready.notify_one();
     }
 
     pub(crate) fn mark_overflow(&self) {
@@ -172,7 +212,7 @@ impl Queue {
         std::mem::take(&mut self.lock().overflowed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -181,6 +221,30 @@ impl Queue {
 const KEPT_CAPACITY: usize = 4;
 
 impl Inner {
+    fn count(&self) -> usize {
+        self.parcels.len() + self.managed.as_deref().map_or(0, Managed::len)
+    }
+
+    fn has_room(&self, size: usize) -> bool {
+        let (stanzas, bytes) = self.managed.as_deref().map_or((QUEUE_STANZAS, QUEUE_BYTES), Managed::room);
+        self.count() < stanzas && self.bytes + size <= bytes
+    }
+
+    /// Everything that waits can wait.
+    pub(super) fn holds_back(&self) -> bool {
+        self.inactive && !self.urgent
+    }
+
+    /// An idle session keeps no memory for its queue.
+    pub(super) fn forget_if_empty(&mut self) {
+        if self.parcels.is_empty() {
+            self.urgent = false;
+            if self.parcels.capacity() > KEPT_CAPACITY {
+                self.parcels = VecDeque::new();
+            }
+        }
+    }
+
     fn pop(&mut self) -> Option<Parcel> {
         let parcel = self.parcels.pop_front()?;
         self.bytes = self.bytes.saturating_sub(parcel.text.len());
@@ -193,7 +257,10 @@ impl Inner {
             return false;
         }
         let older = |waiting: &Parcel| is_state(&waiting.stanza) && waiting.stanza.from() == parcel.stanza.from();
-        let Some(position) = self.parcels.iter().position(older) else { return false };
+        // What is being written to disk has its number already.
+        let numbered = self.managed.as_deref().map_or(0, Managed::staging);
+        let position = self.parcels.iter().skip(numbered).position(older);
+        let Some(position) = position.map(|position| position + numbered) else { return false };
         if let Some(removed) = self.parcels.remove(position) {
             self.bytes = self.bytes.saturating_sub(removed.text.len());
         }
@@ -213,7 +280,7 @@ mod tests {
     use super::*;
 
     fn parcel(stanza: Stanza, size: usize) -> Parcel {
-        Parcel { stanza: Arc::new(stanza), text: Bytes::from(vec![0; size]), receipt: None }
+        Parcel { stanza: Arc::new(stanza), text: Bytes::from(vec![0; size]), receipt: None, care: None }
     }
 
     fn message(size: usize) -> Parcel {

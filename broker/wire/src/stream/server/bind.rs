@@ -80,8 +80,8 @@ impl AwaitBind {
         let condition = match command {
             Ok(Command::Resume(request)) => {
                 let previd = request.previd.clone();
-                let Authenticated { account, mechanism, .. } = self.who.clone();
-                talk.ask(Output::Resume { account, mechanism, request });
+                let Authenticated { account, mechanism, class } = self.who.clone();
+                talk.ask(Output::Resume { account, mechanism, class, request });
                 return Ok(Step::Resuming(Resuming { await_bind: self, previd }));
             }
             Ok(_) => StanzaCondition::UnexpectedRequest,

@@ -184,9 +184,9 @@ impl Completion {
 
     fn resume(mut self, common: &mut Common, talk: &mut Talk<Output>) -> StepResult {
         let Some(request) = self.request.resume.take() else { return self.bind(common, talk) };
-        let Authenticated { account, mechanism, .. } = self.success.who.clone();
+        let Authenticated { account, mechanism, class } = self.success.who.clone();
         self.stage = Stage::Resume { previd: request.previd.clone() };
-        talk.ask(Output::Resume { account, mechanism, request });
+        talk.ask(Output::Resume { account, mechanism, class, request });
         Ok(Step::Completion(Box::new(self)))
     }
 

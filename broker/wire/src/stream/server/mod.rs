@@ -107,6 +107,8 @@ pub enum Output {
         account: BareJid,
         /// How it logged in.
         mechanism: sasl::Mechanism,
+        /// What the account is.
+        class: sasl::AccountClass,
         /// Which session, and what the client has of it.
         request: sm::Resume,
     },

@@ -1,0 +1,338 @@
+//! The queue of a managed stream (XEP-0198): every stanza gets a number when it may be written, and is kept until the client has
+//! acknowledged it. A stanza that must be on disk first is numbered with those before it, and is written out once they are there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use torg_wire::stanza::Stanza;
+use torg_wire::xep::sm::on_the_wire;
+
+use super::queue::{Inner, Parcel, Queue, Rejected};
+use crate::limits::{DETACHED_BYTES, DETACHED_STANZAS, MANAGED_STANZAS, QUEUE_BYTES};
+use crate::sm::Origin;
+
+/// Stanzas numbered at once while they are written to disk: bounds the batch, and how long its first waits for its last.
+const STAGE_MAX: usize = 128;
+
+/// What is kept until it is acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Managed {
+    /// Numbered, oldest first: the first has the number `acked + 1`.
+    kept: VecDeque<Kept>,
+    /// How many of them have been handed to the connection.
+    written: usize,
+    /// Stanzas the client has acknowledged.
+    acked: u64,
+    /// So many of the waiting parcels have their numbers and are being written to disk.
+    staging: usize,
+    /// Grows with each connection; an older one gets nothing any more.
+    connection: u64,
+    detached: bool,
+    /// Nothing more goes to the disk: the session has ended.
+    sealed: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stanza: Arc<Stanza>,
+    text: Bytes,
+    receipt: Option<oneshot::Sender<()>>,
+    /// It has a row on the disk.
+    stored: bool,
+}
+
+/// Numbered stanzas to be written to disk.
+pub(crate) struct Stage {
+    /// The number of the first stanza, whether it goes to disk or not.
+    pub(crate) first: u64,
+    pub(crate) rows: Vec<StagedRow>,
+}
+
+/// One of them.
+pub(crate) struct StagedRow {
+    pub(crate) number: u64,
+    pub(crate) stanza: Arc<Stanza>,
+    pub(crate) origin: Option<Origin>,
+    /// Its number among the account's offline messages, which it leaves.
+    pub(crate) offline: Option<i64>,
+}
+
+/// Whether a session had no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WasDetached(pub(crate) bool);
+
+/// What an acknowledgement has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acked {
+    /// The rows up to this number are not needed any more, if there are any.
+    Until(Option<u64>),
+    /// It says less than an earlier one.
+    Old,
+    /// It says more than was sent: so many.
+    TooHigh(u32),
+}
+
+impl Managed {
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.written >= self.kept.len()
+    }
+
+    pub(super) fn staging(&self) -> usize {
+        self.staging
+    }
+
+    /// Most stanzas and bytes.
+    pub(super) fn room(&self) -> (usize, usize) {
+        if self.detached { (DETACHED_STANZAS, DETACHED_BYTES) } else { (MANAGED_STANZAS, QUEUE_BYTES) }
+    }
+
+    /// Everything that was not acknowledged.
+    pub(super) fn give_back(&mut self) -> impl Iterator<Item = Parcel> {
+        self.written = 0;
+        self.staging = 0;
+        let kept = std::mem::take(&mut self.kept).into_iter();
+        kept.map(|kept| Parcel { stanza: kept.stanza, text: kept.text, receipt: kept.receipt, care: None })
+    }
+
+    fn keep(&mut self, parcel: Parcel) {
+        let stored = parcel.care.is_some();
+        // A receipt is for the message to leave its table: now that it has a row, else once it is acknowledged.
+        let receipt = match parcel.receipt {
+            Some(receipt) if stored => {
+                let _ = receipt.send(()); // nobody may be waiting any more
+                None
+            }
+            other => other,
+        };
+        self.kept.push_back(Kept { stanza: parcel.stanza, text: parcel.text, receipt, stored });
+    }
+}
+
+impl Queue {
+    /// What is written from now on is numbered, from 1.
+    pub(crate) fn manage(&self) {
+        self.lock().managed.get_or_insert_default();
+    }
+
+    /// As it was before the broker started anew: so many stanzas acknowledged, and those behind them, all of which have rows.
+    pub(crate) fn manage_restored(&self, acked: u64, stanzas: impl Iterator<Item = (Arc<Stanza>, Bytes)>) {
+        let mut inner = self.lock();
+        let kept: VecDeque<Kept> =
+            stanzas.map(|(stanza, text)| Kept { stanza, text, receipt: None, stored: true }).collect();
+        inner.bytes += kept.iter().map(|kept| kept.text.len()).sum::<usize>();
+        inner.managed = Some(Box::new(Managed { kept, acked, ..Managed::default() }));
+    }
+
+    /// Takes what may be written by this connection into `out`, until about `bytes` bytes have been taken; answers how many stanzas.
+    pub(crate) fn take_managed(&self, connection: u64, out: &mut Vec<Bytes>, bytes: usize) -> usize {
+        let mut guard = self.lock();
+        let inner: &mut Inner = &mut guard;
+        let holds_back = inner.holds_back();
+        let Some(managed) = inner.managed.as_deref_mut().filter(|managed| managed.connection == connection) else {
+            return 0;
+        };
+        let (mut stanzas, mut taken) = (0, 0);
+        while taken < bytes {
+            if managed.is_written() {
+                // The next one gets its number, unless it has to go to disk first.
+                let waits = |parcel: &Parcel| managed.staging > 0 || parcel.care.is_some() || holds_back;
+                match inner.parcels.front() {
+                    Some(parcel) if !waits(parcel) => {}
+                    _ => break,
+                }
+                let Some(parcel) = inner.parcels.pop_front() else { break };
+                managed.keep(parcel);
+            }
+            let Some(kept) = managed.kept.get(managed.written) else { break };
+            taken += kept.text.len();
+            out.push(kept.text.clone());
+            managed.written += 1;
+            stanzas += 1;
+        }
+        inner.forget_if_empty();
+        stanzas
+    }
+
+    /// The client has handled so many stanzas.
+    pub(crate) fn acknowledge(&self, h: u32) -> Acked {
+        let mut guard = self.lock();
+        let inner: &mut Inner = &mut guard;
+        let Some(managed) = inner.managed.as_deref_mut() else { return Acked::TooHigh(0) };
+        let ahead = h.wrapping_sub(on_the_wire(managed.acked));
+        if ahead > u32::MAX / 2 {
+            return Acked::Old;
+        }
+        let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+        if ahead > managed.written {
+            let sent = managed.acked + u64::try_from(managed.written).unwrap_or_default();
+            return Acked::TooHigh(on_the_wire(sent));
+        }
+        let mut stored = None;
+        for kept in managed.kept.drain(..ahead) {
+            managed.acked += 1;
+            managed.written -= 1;
+            inner.bytes = inner.bytes.saturating_sub(kept.text.len());
+            if kept.stored {
+                stored = Some(managed.acked);
+            }
+            if let Some(receipt) = kept.receipt {
+                let _ = receipt.send(()); // nobody may be waiting any more
+            }
+        }
+        if managed.kept.is_empty() {
+            managed.kept = VecDeque::new(); // an idle session keeps no memory for it
+        }
+        Acked::Until(stored)
+    }
+
+    /// Whether the client owes an acknowledgement.
+    pub(crate) fn is_unacknowledged(&self) -> bool {
+        self.lock().managed.as_deref().is_some_and(|managed| managed.written > 0)
+    }
+
+    /// Gives numbers to the next stanzas that must be on disk, and to those before them; `None` if there are none, or the session has
+    /// ended. Until [`Queue::end_stage`] nothing else is numbered.
+    pub(crate) fn begin_stage(&self) -> Option<Stage> {
+        let mut guard = self.lock();
+        let inner: &mut Inner = &mut guard;
+        let managed = inner.managed.as_deref_mut()?;
+        if managed.sealed || managed.staging > 0 {
+            return None;
+        }
+        let batch = inner.parcels.iter().take(STAGE_MAX).enumerate();
+        let last = batch.filter(|(_, parcel)| parcel.care.is_some()).map(|(position, _)| position).last();
+        let Some(last) = last else {
+            // Only others for a whole batch: they are numbered without waiting for a disk.
+            if inner.parcels.iter().any(|parcel| parcel.care.is_some()) {
+                for parcel in inner.parcels.drain(..STAGE_MAX) {
+                    managed.keep(parcel);
+                }
+                return Some(Stage { first: 0, rows: Vec::new() });
+            }
+            return None;
+        };
+        managed.staging = last + 1;
+        let before = managed.acked + u64::try_from(managed.kept.len()).unwrap_or_default();
+        let numbered = inner.parcels.iter().take(last + 1).zip(before + 1..);
+        let rows = numbered.filter_map(|(parcel, number)| {
+            let care = parcel.care.as_deref()?;
+            let (stanza, origin) = (Arc::clone(&parcel.stanza), care.origin.clone());
+            Some(StagedRow { number, stanza, origin, offline: care.offline })
+        });
+        Some(Stage { first: before + 1, rows: rows.collect() })
+    }
+
+    /// The stage is on disk, or it is not: then what should have been is given back, and the others lose their numbers.
+    pub(crate) fn end_stage(&self, on_disk: bool) -> Vec<Parcel> {
+        let mut guard = self.lock();
+        let inner: &mut Inner = &mut guard;
+        let Some(managed) = inner.managed.as_deref_mut() else { return Vec::new() };
+        let staged = std::mem::take(&mut managed.staging).min(inner.parcels.len());
+        let mut refused = Vec::new();
+        if on_disk {
+            for parcel in inner.parcels.drain(..staged) {
+                managed.keep(parcel);
+            }
+        } else {
+            for position in (0..staged).rev() {
+                if inner.parcels.get(position).is_some_and(|parcel| parcel.care.is_some()) {
+                    refused.extend(inner.parcels.remove(position));
+                }
+            }
+            refused.reverse();
+            inner.bytes = inner.bytes.saturating_sub(refused.iter().map(|parcel| parcel.text.len()).sum());
+        }
+        drop(guard);
+        self.wake();
+        refused
+    }
+
+    /// Nothing goes to the disk any more.
+    pub(crate) fn seal(&self) {
+        if let Some(managed) = self.lock().managed.as_deref_mut() {
+            managed.sealed = true;
+        }
+    }
+
+    /// Whether something waits for the disk.
+    pub(crate) fn needs_stage(&self) -> bool {
+        let inner = self.lock();
+        let is_open = inner.managed.as_deref().is_some_and(|managed| !managed.sealed);
+        is_open && inner.parcels.iter().any(|parcel| parcel.care.is_some())
+    }
+
+    /// Another connection takes the place of the present one; answers its number. The present one is woken to notice.
+    pub(crate) fn next_connection(&self) -> u64 {
+        let mut inner = self.lock();
+        let number = inner.managed.as_deref_mut().map_or(0, |managed| {
+            managed.connection += 1;
+            managed.connection
+        });
+        drop(inner);
+        self.wake();
+        number
+    }
+
+    pub(crate) fn is_connection(&self, number: u64) -> bool {
+        self.lock().managed.as_deref().is_none_or(|managed| managed.connection == number)
+    }
+
+    /// A new connection goes on after what the client has acknowledged; it begins active (XEP-0352 §4.2).
+    pub(crate) fn reattach(&self) -> Result<WasDetached, Rejected> {
+        let mut inner = self.lock();
+        if inner.gone {
+            return Err(Rejected::Gone);
+        }
+        inner.inactive = false;
+        let managed = inner.managed.as_deref_mut();
+        Ok(WasDetached(managed.is_some_and(|managed| {
+            managed.written = 0;
+            std::mem::take(&mut managed.detached)
+        })))
+    }
+
+    /// Nothing more is taken if the session waits for its client; it is no longer to be resumed then.
+    pub(crate) fn refuse_detached(&self) -> bool {
+        let mut inner = self.lock();
+        let is_detached = !inner.gone && inner.managed.as_deref().is_some_and(|managed| managed.detached);
+        inner.gone |= is_detached;
+        is_detached
+    }
+
+    /// The session has ended: whether it was waiting for its client until now.
+    pub(crate) fn end_wait(&self) -> WasDetached {
+        let mut inner = self.lock();
+        WasDetached(inner.managed.as_deref_mut().is_some_and(|managed| std::mem::take(&mut managed.detached)))
+    }
+
+    /// What has a row is for the next process: forgets it.
+    pub(crate) fn leave_stored(&self) {
+        if let Some(managed) = self.lock().managed.as_deref_mut() {
+            managed.kept.retain(|kept| !kept.stored);
+        }
+    }
+
+    /// This connection is lost; `false` if it is not the present one, or the session ends anyway.
+    pub(crate) fn detach(&self, connection: u64) -> bool {
+        let mut inner = self.lock();
+        if inner.gone {
+            return false;
+        }
+        let Some(managed) = inner.managed.as_deref_mut().filter(|managed| managed.connection == connection) else {
+            return false;
+        };
+        managed.detached = true;
+        inner.inactive = false;
+        true
+    }
+
+    pub(crate) fn is_detached(&self) -> bool {
+        self.lock().managed.as_deref().is_some_and(|managed| managed.detached)
+    }
+}

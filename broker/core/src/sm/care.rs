@@ -1,0 +1,208 @@
+//! Who is responsible for a message (XEP-0198 §4): the sender, until somebody has taken it.
+//!
+//! # Why
+//! A task-local value: between the connection that reads a message and the queue or table that takes it lie a dozen functions that
+//! route it. They do not care who waits for an acknowledgement, and a parameter through all of them would say that they did.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, ready};
+
+use tokio::sync::oneshot;
+use torg_store::Batch;
+use torg_wire::jid::Jid;
+use torg_wire::stanza::Stanza;
+
+use super::{Sm, table};
+use crate::offline::is_storable;
+use crate::session::Session;
+
+/// Messages of one session under way to the disk: enough to keep the disk busy, few enough to forget nothing by.
+const OUTSTANDING_MAX: usize = 64;
+
+tokio::task_local! {
+    static SENDER: Responsible;
+}
+
+/// The sender of the stanza that is being routed.
+#[derive(Clone, Debug)]
+pub(crate) struct Responsible {
+    session: Arc<Session>,
+    /// The stanza's number among those of its session.
+    number: u64,
+    /// A row says already that the stanza has been handled.
+    claimed: Arc<AtomicBool>,
+}
+
+/// The session whose count of handled stanzas is written with a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) session: Arc<Session>,
+    pub(crate) number: u64,
+}
+
+/// What goes with a message until it is on the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Care {
+    pub(crate) origin: Option<Origin>,
+    /// Its number among the account's offline messages, which it leaves.
+    pub(crate) offline: Option<i64>,
+    /// Dropped when the sender need not care any more.
+    _ticket: Option<oneshot::Sender<()>>,
+}
+
+/// Messages of a session that nobody has taken yet, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding {
+    tickets: VecDeque<(u64, oneshot::Receiver<()>)>,
+    /// Where the last one was addressed to.
+    to: Option<Jid>,
+    /// The session it went to.
+    target: usize,
+}
+
+impl Responsible {
+    pub(crate) fn new(session: &Arc<Session>, number: u64) -> Self {
+        Responsible { session: Arc::clone(session), number, claimed: Arc::default() }
+    }
+
+    pub(crate) fn of(origin: Origin) -> Self {
+        Responsible::new(&origin.session, origin.number)
+    }
+
+    /// Runs `work`, and whatever it routes is this sender's.
+    pub(crate) async fn during<F: Future>(self, work: F) -> F::Output {
+        SENDER.scope(self, work).await
+    }
+
+    /// As [`Responsible::during`], at once.
+    pub(crate) fn now<T>(&self, work: impl FnOnce() -> T) -> T {
+        SENDER.sync_scope(self.clone(), work)
+    }
+
+    /// The sender's count goes with one row of the message, and with none if an older message of it goes elsewhere meanwhile.
+    fn claim(&self, target: Option<&Session>) -> Option<Origin> {
+        let sm = self.session.sm().filter(|sm| sm.is_resumable())?;
+        if let Some(target) = target
+            && sm.outstanding().is_elsewhere(address(target))
+        {
+            return None;
+        }
+        let first = !self.claimed.swap(true, Ordering::Relaxed);
+        first.then(|| Origin { session: Arc::clone(&self.session), number: self.number })
+    }
+}
+
+/// The care for a message that `target` will get. Nobody waits for one that comes out of the table of offline messages, or from a
+/// stream that is not managed.
+pub(crate) fn responsible(target: &Session, offline: Option<i64>) -> Care {
+    if offline.is_some() {
+        return Care { offline, ..Care::default() };
+    }
+    SENDER
+        .try_with(|sender| {
+            let Some(sm) = sender.session.sm() else { return Care::default() };
+            let origin = sender.claim(Some(target));
+            let (ticket, taken) = oneshot::channel();
+            let mut outstanding = sm.outstanding();
+            outstanding.target = address(target);
+            outstanding.tickets.push_back((sender.number, taken));
+            Care { origin, offline: None, _ticket: Some(ticket) }
+        })
+        .unwrap_or_default()
+}
+
+/// The sender whose count is to be written with a message that goes to a table; waits until its older messages are on the disk.
+pub(crate) async fn origin() -> Option<Origin> {
+    let sender = SENDER.try_with(Clone::clone).ok()?;
+    sender.session.sm()?.settled(Some(sender.number)).await;
+    sender.claim(None)
+}
+
+/// The message was not taken: the sender's count goes with another row of it.
+pub(crate) fn release() {
+    let _ = SENDER.try_with(|sender| sender.claimed.store(false, Ordering::Relaxed)); // outside nothing is claimed
+}
+
+impl Origin {
+    /// Writes the sender's count with a message.
+    pub(crate) fn write(&self, batch: Batch) -> Batch {
+        table::count(batch, &self.session, self.number)
+    }
+
+    /// It has been written.
+    pub(crate) fn written(&self) {
+        let Some(sm) = self.session.sm() else { return };
+        let mut counts = sm.counts();
+        counts.on_disk = counts.on_disk.max(self.number);
+        counts.has_row = true;
+        counts.is_behind = false;
+    }
+}
+
+impl Outstanding {
+    fn forget_taken(&mut self) {
+        while let Some((_, taken)) = self.tickets.front_mut()
+            && !matches!(taken.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+        {
+            self.tickets.pop_front();
+        }
+    }
+
+    fn is_elsewhere(&mut self, target: usize) -> bool {
+        self.forget_taken();
+        !self.tickets.is_empty() && self.target != target
+    }
+}
+
+impl Sm {
+    /// Waits until every message of the session (older than `number`) has been taken. Cancel safe.
+    pub(crate) async fn settled(&self, number: Option<u64>) {
+        std::future::poll_fn(|context| {
+            let mut outstanding = self.outstanding();
+            while let Some((of, taken)) = outstanding.tickets.front_mut() {
+                if number.is_some_and(|number| *of >= number) {
+                    return Poll::Ready(());
+                }
+                let _ = ready!(Pin::new(taken).poll(context)); // taken or dropped: the same
+                outstanding.tickets.pop_front();
+            }
+            outstanding.tickets = VecDeque::new(); // an idle session keeps no memory for it
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Whether [`Sm::settled`] would not wait.
+    pub(crate) fn is_settled(&self) -> bool {
+        let mut outstanding = self.outstanding();
+        outstanding.forget_taken();
+        outstanding.tickets.is_empty()
+    }
+
+    /// Whether the older messages must be on disk before this stanza is routed, and notes where it goes.
+    ///
+    /// Messages to one address follow each other without waiting: they reach one queue, whose rows are written in order. Anything else
+    /// that is durable waits, since the count written with it says that all before it are on the disk.
+    pub(crate) fn must_settle(&self, stanza: &Stanza) -> bool {
+        if !is_storable(stanza) {
+            return false;
+        }
+        let mut outstanding = self.outstanding();
+        let same = outstanding.to.as_ref() == stanza.to();
+        if !same {
+            outstanding.to = stanza.to().cloned();
+        }
+        !outstanding.tickets.is_empty() && (!same || outstanding.tickets.len() >= OUTSTANDING_MAX)
+    }
+
+    fn outstanding(&self) -> std::sync::MutexGuard<'_, Outstanding> {
+        self.outstanding.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn address(session: &Session) -> usize {
+    std::ptr::from_ref(session).addr()
+}

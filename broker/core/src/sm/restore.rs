@@ -1,0 +1,186 @@
+//! Sessions of the process before this one. They sleep on the disk until their client resumes them; the messages of those that nobody
+//! resumes become offline messages.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use torg_store::{Batch, StoreError};
+use torg_wire::jid::{BareJid, FullJid};
+use torg_wire::sasl::Authenticated;
+use torg_wire::stanza::{Stanza, StanzaCondition};
+use torg_wire::xep::sm::{self, Failed, full_count, on_the_wire};
+use torg_wire::xml::{Limits, Scope, parse_document};
+
+use super::resume::lease;
+use super::table::{self, Message, Sleeper};
+use super::{Counts, NotResumed, Resumption, Sm};
+use crate::identity::Proof;
+use crate::limits::RESUME_TIME;
+use crate::offline::{Offline, with_marks_since};
+use crate::router::Router;
+use crate::session::Session;
+
+/// How far behind the disk may be in what a client has acknowledged: half of what a count can tell apart (XEP-0198 §4).
+const BEHIND_MAX: u64 = 1 << 31;
+
+/// All sessions that are on the disk sleep; they wait for their clients as long as any other.
+pub(crate) async fn fall_asleep(router: &Router) -> Result<(), StoreError> {
+    let kept = &router.shared().sm;
+    kept.engine.write(table::all_sleep()).await?;
+    let all = table::all_asleep(&*kept.engine).await?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(sessions = all.len(), "Sessions of the last run may be resumed.");
+    kept.asleep().extend(all.into_iter().map(|(id, jid)| (jid, id)));
+    let router = router.clone();
+    router.clone().spawn(async move {
+        let stop = router.shared().stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(RESUME_TIME) => {}
+            () = stop.cancelled() => return, // they go on sleeping
+        }
+        let left: Vec<String> = router.shared().sm.asleep().drain().map(|(_, id)| id).collect();
+        for id in left {
+            router.bury_or_say(&id).await;
+        }
+    });
+    Ok(())
+}
+
+impl Router {
+    /// Another session takes the address: the sleeping one has no future.
+    pub(crate) async fn sleeps_no_more(&self, session: &Session) {
+        if let Some(id) = self.shared().sm.take_asleep(session.jid.as_str()) {
+            self.bury_or_say(&id).await;
+        }
+    }
+
+    /// Resumes a session of the process before this one.
+    pub(super) async fn wake(
+        &self,
+        who: &Authenticated,
+        request: &sm::Resume,
+        since: i64,
+    ) -> Result<Resumption, NotResumed> {
+        let not_found = |h| NotResumed::Failed(Failed { condition: StanzaCondition::ItemNotFound, h });
+        let failed = |error: StoreError| {
+            tracing::error!(%error, "A session could not be resumed.");
+            NotResumed::Failed(Failed::new(StanzaCondition::InternalServerError))
+        };
+        if self.shared().sm.asleep().is_empty() {
+            return Err(not_found(None));
+        }
+        let engine = &*self.shared().sm.engine;
+        let sleeper = table::sleeper(engine, &request.previd).await.map_err(failed)?;
+        let Some(sleeper) = sleeper.filter(|sleeper| sleeper.account == who.account.as_str()) else {
+            return Err(not_found(None));
+        };
+        // The messages it has had are not to come back, whatever becomes of the rest.
+        let messages = table::messages(engine, &request.previd).await.map_err(failed)?;
+        let sent = sleeper.acked.saturating_add(BEHIND_MAX);
+        let acked = full_count(request.h, sleeper.acked, sent).unwrap_or(sleeper.acked);
+        let left: Vec<Message> = messages.into_iter().filter(|message| message.number > acked).collect();
+        let taken = self.shared().sm.take_asleep(&sleeper.jid).is_some();
+        let jid = FullJid::parse(&sleeper.jid).ok();
+        let restored = if sleeper.is_behind || !taken { None } else { jid };
+        let Some(jid) = restored else {
+            self.bury(&request.previd, &who.account, left).await.map_err(failed)?;
+            return Err(not_found(Some(on_the_wire(sleeper.handled))));
+        };
+        match self.rise(who, jid, &request.previd, &sleeper, acked, &left, since).await {
+            Ok(resumption) => Ok(resumption),
+            Err(error) => {
+                self.shared().sm.asleep().insert(sleeper.jid, request.previd.clone());
+                Err(error.map_or_else(|| not_found(None), failed))
+            }
+        }
+    }
+
+    /// The session as it was, as far as the disk knows.
+    #[expect(clippy::too_many_arguments, reason = "what was read is handed over once")]
+    async fn rise(
+        &self,
+        who: &Authenticated,
+        jid: FullJid,
+        id: &str,
+        sleeper: &Sleeper,
+        acked: u64,
+        left: &[Message],
+        since: i64,
+    ) -> Result<Resumption, Option<StoreError>> {
+        // The client counts what it gets from now on: numbers follow each other again, in place of what is lost.
+        let mut batch = table::delete_until(table::wake(Batch::new(), id, acked), id, acked);
+        for (message, number) in left.iter().zip(acked + 1..) {
+            batch = table::renumber(batch, id, message.number, number);
+        }
+        self.shared().sm.engine.write(batch).await.map_err(Some)?;
+        let counts = Counts {
+            handled: sleeper.handled,
+            told: sleeper.handled,
+            on_disk: sleeper.handled,
+            has_row: true,
+            ..Counts::default()
+        };
+        let allowance = self.allowance(&who.account, who.class);
+        let proof = Proof::Client(who.mechanism.name());
+        let session = Arc::new(Session::new(jid, proof, true, since, allowance));
+        let sm = Sm::new(self.clone(), Some(id.to_owned()), RESUME_TIME, counts);
+        let Some(lease) = lease(&sm, 0) else { return Err(None) };
+        if sleeper.is_interested {
+            session.set_interested();
+        }
+        session.manage(sm);
+        let stanzas = left.iter().filter_map(|message| stanza(&message.stanza));
+        session.queue.manage_restored(
+            acked,
+            stanzas.map(|stanza| {
+                let text = Bytes::from(stanza.to_bytes(&Scope::CLIENT));
+                (Arc::new(stanza), text)
+            }),
+        );
+        if self.bind(&session).await.is_err() {
+            return Err(None);
+        }
+        tracing::debug!(session = %session.jid, messages = left.len(), "Session of the last run resumed.");
+        Ok(Resumption { session, lease, handled: on_the_wire(sleeper.handled), returns: sleeper.priority })
+    }
+
+    async fn bury_or_say(&self, id: &str) {
+        let engine = &*self.shared().sm.engine;
+        let done = async {
+            let Some(sleeper) = table::sleeper(engine, id).await? else { return Ok(()) };
+            let Ok(account) = BareJid::parse(&sleeper.account) else { return Ok(()) };
+            let messages = table::messages(engine, id).await?;
+            self.bury(id, &account, messages).await
+        };
+        let done: Result<(), StoreError> = done.await;
+        if let Err(error) = done {
+            tracing::error!(%error, "Messages of a session of the last run could not be moved; the next start tries again.");
+        }
+    }
+
+    /// Nobody resumes the session: its messages wait for the account.
+    async fn bury(&self, id: &str, account: &BareJid, messages: Vec<Message>) -> Result<(), StoreError> {
+        let mut batch = table::drop_session(Batch::new(), id);
+        for message in messages {
+            let Some(stanza) = stanza(&message.stanza) else {
+                tracing::error!(%account, "A message of a session cannot be read; deleted.");
+                continue;
+            };
+            let came = message.came.parse().unwrap_or_else(|_| self.shared().clock.now());
+            let mut document = String::with_capacity(512);
+            with_marks_since(self, stanza, account, came).to_element().write_to(&mut document, &Scope::DOCUMENT);
+            batch = Offline::take_in(batch, account, document);
+        }
+        self.shared().sm.engine.write(batch).await?;
+        if let Some(session) = self.most_available(account) {
+            self.drain_offline(&session);
+        }
+        Ok(())
+    }
+}
+
+fn stanza(document: &str) -> Option<Stanza> {
+    Stanza::from_element(parse_document(document, &Limits::SERVER).ok()?).ok()
+}
