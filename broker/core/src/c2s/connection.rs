@@ -136,6 +136,10 @@ impl<C: Codec> Connection<C> {
                 return Ok(Some(Next::StartTls));
             }
             Output::Close(why) => {
+                // What is another connection's already does not wait for this one's last words.
+                if self.bound.as_ref().is_some_and(Bound::is_taken_over) {
+                    self.bound = None;
+                }
                 let flushed = self.flush(io).await;
                 // The session ends now, not when the peer has taken notice.
                 if let Some(mut bound) = self.bound.take() {

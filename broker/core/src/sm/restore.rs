@@ -127,9 +127,7 @@ impl Router {
         let session = Arc::new(Session::new(jid, proof, true, since, allowance));
         let sm = Sm::new(self.clone(), Some(id.to_owned()), RESUME_TIME, counts);
         let Some(lease) = lease(&sm, 0) else { return Err(None) };
-        if sleeper.is_interested {
-            session.set_interested();
-        }
+        table::wish(&session, sleeper.wishes);
         session.manage(sm);
         let stanzas = left.iter().filter_map(|message| stanza(&message.stanza));
         session.queue.manage_restored(

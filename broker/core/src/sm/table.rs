@@ -14,7 +14,7 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         sqlite: &[
             "CREATE TABLE sm_session (id TEXT NOT NULL PRIMARY KEY, account TEXT NOT NULL, jid TEXT NOT NULL,
                 handled INTEGER NOT NULL, behind INTEGER NOT NULL, acked INTEGER NOT NULL, priority INTEGER,
-                interested INTEGER NOT NULL, asleep INTEGER NOT NULL)",
+                wishes INTEGER NOT NULL, asleep INTEGER NOT NULL)",
             "CREATE INDEX sm_session_account ON sm_session (account)",
             "CREATE TABLE sm_message (session TEXT NOT NULL, number INTEGER NOT NULL, came TEXT NOT NULL, stanza TEXT NOT NULL,
                 PRIMARY KEY (session, number))",
@@ -23,13 +23,13 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
 };
 
 /// Kept as it is if it is there: its counts are newer.
-const SESSION: &str = "INSERT INTO sm_session (id, account, jid, handled, behind, acked, priority, interested, asleep)
+const SESSION: &str = "INSERT INTO sm_session (id, account, jid, handled, behind, acked, priority, wishes, asleep)
     VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6, 0)
-    ON CONFLICT (id) DO UPDATE SET priority = excluded.priority, interested = excluded.interested";
-const COUNT: &str = "INSERT INTO sm_session (id, account, jid, handled, behind, acked, priority, interested, asleep)
+    ON CONFLICT (id) DO UPDATE SET priority = excluded.priority, wishes = excluded.wishes";
+const COUNT: &str = "INSERT INTO sm_session (id, account, jid, handled, behind, acked, priority, wishes, asleep)
     VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6, 0)
     ON CONFLICT (id) DO UPDATE SET handled = excluded.handled, behind = 0, priority = excluded.priority,
-    interested = excluded.interested";
+    wishes = excluded.wishes";
 const BEHIND: &str = "UPDATE sm_session SET behind = 1 WHERE id = ?1";
 const PUT: &str = "INSERT INTO sm_message (session, number, came, stanza) VALUES (?1, ?2, ?3, ?4)";
 const DELETE_FROM: &str = "DELETE FROM sm_message WHERE session = ?1 AND number >= ?2";
@@ -44,7 +44,7 @@ const ALL_SLEEP: &str = "UPDATE sm_session SET asleep = 1";
 const WAKE: &str = "UPDATE sm_session SET asleep = 0, acked = ?2 WHERE id = ?1 AND asleep = 1";
 const ASLEEP: &str = "SELECT id, jid FROM sm_session WHERE id > ?1 AND asleep = 1 ORDER BY id LIMIT ?2";
 const SLEEPER: &str =
-    "SELECT account, jid, handled, behind, acked, priority, interested FROM sm_session WHERE id = ?1 AND asleep = 1";
+    "SELECT account, jid, handled, behind, acked, priority, wishes FROM sm_session WHERE id = ?1 AND asleep = 1";
 const MESSAGES: &str = "SELECT number, came, stanza FROM sm_message WHERE session = ?1 ORDER BY number";
 
 /// Sessions read at once.
@@ -60,7 +60,31 @@ pub(super) struct Sleeper {
     pub(super) acked: u64,
     /// `None` if it was not available.
     pub(super) priority: Option<i8>,
-    pub(super) is_interested: bool,
+    /// What the session had asked for, see [`wish`].
+    pub(super) wishes: i64,
+}
+
+const ROSTER: i64 = 1;
+const CARBONS: i64 = 2;
+const BLOCKLIST: i64 = 4;
+
+/// What the session has asked for: its client will not ask again when it resumes.
+fn wishes(session: &Session) -> i64 {
+    let bit = |bit, is_set| if is_set { bit } else { 0 };
+    bit(ROSTER, session.is_interested())
+        | bit(CARBONS, session.has_carbons())
+        | bit(BLOCKLIST, session.wants_blocklist())
+}
+
+/// The session has asked for what it had asked for before.
+pub(super) fn wish(session: &Session, wishes: i64) {
+    if wishes & ROSTER != 0 {
+        session.set_interested();
+    }
+    session.set_carbons(wishes & CARBONS != 0);
+    if wishes & BLOCKLIST != 0 {
+        session.want_blocklist();
+    }
 }
 
 /// The arguments that say what a session is; `None` if it has no id.
@@ -71,7 +95,7 @@ fn session_args(session: &Session, sm: &Sm, handled: u64) -> Option<[Value; 6]> 
         Value::from(session.jid.as_str()),
         integer(handled),
         Value::from(session.priority().map(i64::from)),
-        Value::from(session.is_interested()),
+        Value::from(wishes(session)),
     ])
 }
 
@@ -160,7 +184,7 @@ pub(super) async fn sleeper(engine: &dyn Engine, id: &str) -> Result<Option<Slee
             is_behind: row.integer(3)? != 0,
             acked: count_of(row.integer(4)?),
             priority,
-            is_interested: row.integer(6)? != 0,
+            wishes: row.integer(6)?,
         })
     };
     rows.first().map(sleeper).transpose()

@@ -207,17 +207,17 @@ impl Client {
     }
 }
 
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn seed() -> Seed {
+pub(crate) fn seed() -> Seed {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).unwrap();
     Seed::new(bytes)
 }
 
-fn settings(address: &str) -> Arc<ClientSettings> {
+pub(crate) fn settings(address: &str) -> Arc<ClientSettings> {
     let jid = Jid::parse(address).unwrap();
     Arc::new(ClientSettings {
         account: jid.to_bare(),
@@ -233,17 +233,17 @@ fn settings(address: &str) -> Arc<ClientSettings> {
     })
 }
 
-async fn secure(socket: DuplexStream, config: Arc<rustls::ClientConfig>) -> TlsStream<DuplexStream> {
+pub(crate) async fn secure(socket: DuplexStream, config: Arc<rustls::ClientConfig>) -> TlsStream<DuplexStream> {
     let name = ClientTls::server_name(DOMAIN).unwrap();
     timeout(PATIENCE, TlsConnector::from(config).connect(name, socket)).await.unwrap().unwrap()
 }
 
-fn secured(stream: &TlsStream<DuplexStream>) -> Secured {
+pub(crate) fn secured(stream: &TlsStream<DuplexStream>) -> Secured {
     Secured { bindings: client_bindings(stream.get_ref().1), proven: Vec::new() }
 }
 
 /// Deriving takes long, and here all accounts share one password and salt.
-fn derive(derivation: Derivation) -> DerivedKeys {
+pub(crate) fn derive(derivation: Derivation) -> DerivedKeys {
     static KNOWN: OnceLock<DerivedKeys> = OnceLock::new();
     KNOWN.get_or_init(|| derivation.run()).clone()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use torg_store::testing::{Fault, Flaky};
 use torg_store::{Sqlite, StoreError};
-use torg_wire::stanza::{MessageType, PresenceType, Stanza, StanzaKind};
+use torg_wire::stanza::{ErrorType, MessageType, PresenceType, Stanza, StanzaCondition, StanzaKind};
 
 use crate::world::{World, jid};
 
@@ -82,7 +82,8 @@ async fn a_failing_store_refuses_a_message_but_the_session_goes_on() {
     anna.send(&message.with_id("m")).await;
     let found = anna.pending().await;
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].error().unwrap().condition(), torg_wire::stanza::StanzaCondition::InternalServerError);
+    let error = found[0].error().unwrap();
+    assert_eq!((error.condition(), error.kind()), (StanzaCondition::ResourceConstraint, ErrorType::Wait));
     let refused: Result<_, StoreError> = world.store.query("SELECT 1", vec![]).await;
     assert!(refused.is_ok());
 }
