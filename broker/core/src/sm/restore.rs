@@ -33,11 +33,11 @@ pub(crate) async fn fall_asleep(router: &Router) -> Result<(), StoreError> {
     }
     tracing::info!(sessions = all.len(), "Sessions of the last run may be resumed.");
     kept.asleep().extend(all.into_iter().map(|(id, jid)| (jid, id)));
-    let router = router.clone();
+    let (router, end) = (router.clone(), tokio::time::Instant::now() + RESUME_TIME);
     router.clone().spawn(async move {
         let stop = router.shared().stop.clone();
         tokio::select! {
-            () = tokio::time::sleep(RESUME_TIME) => {}
+            () = tokio::time::sleep_until(end) => {}
             () = stop.cancelled() => return, // they go on sleeping
         }
         let left: Vec<String> = router.shared().sm.asleep().drain().map(|(_, id)| id).collect();

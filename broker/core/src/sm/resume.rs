@@ -132,11 +132,11 @@ impl Router {
             return self.give_up(session);
         }
         tracing::debug!(session = %session.jid, "Session waits for its client.");
-        let (router, session, keep) = (self.clone(), Arc::clone(session), sm.keep);
+        let (router, session, end) = (self.clone(), Arc::clone(session), tokio::time::Instant::now() + sm.keep);
         self.spawn(async move {
             let stop = router.shared().stop.clone();
             tokio::select! {
-                () = tokio::time::sleep(keep) => {}
+                () = tokio::time::sleep_until(end) => {}
                 () = stop.cancelled() => return, // the broker ends all sessions itself
             }
             let is_same = session.sm().is_some_and(|sm| sm.counts().losses == losses);

@@ -10,23 +10,11 @@ use torg_wire::stanza::{PresenceType, Stanza};
 
 use crate::managed::{MESSAGES, OFFLINE, SESSIONS, pass, rows, send_all, until};
 use crate::raw::{Raw, chat};
-use crate::world::{World, jid};
+use crate::world::{World, jid, life};
 
 const ANNA: &str = "anna@site.example";
 const BOB: &str = "bob@site.example";
 const DESK: &str = "bob@site.example/desk";
-
-/// One life of a broker, which ends in a crash.
-fn life<T: Send + 'static>(store: &Arc<dyn Engine>, story: impl AsyncFnOnce(World) -> T + Send + 'static) -> T {
-    let store = Arc::clone(store);
-    let life = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let told = runtime.block_on(async move { story(World::with_store(store).await).await });
-        drop(runtime);
-        told
-    });
-    life.join().unwrap()
-}
 
 fn store() -> Arc<dyn Engine> {
     Arc::new(Sqlite::in_memory().unwrap())

@@ -63,6 +63,21 @@ impl World {
     }
 }
 
+/// One life of a broker, which ends in a crash: its runtime is dropped with all tasks where they stand.
+pub(crate) fn life<T: Send + 'static>(
+    store: &Arc<dyn Engine>,
+    story: impl AsyncFnOnce(World) -> T + Send + 'static,
+) -> T {
+    let store = Arc::clone(store);
+    let life = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let told = runtime.block_on(async move { story(World::with_store(store).await).await });
+        drop(runtime);
+        told
+    });
+    life.join().unwrap()
+}
+
 pub(crate) fn jid(text: &str) -> BareJid {
     BareJid::parse(text).unwrap()
 }
