@@ -7,7 +7,8 @@
 #   make bench     what Torg costs, beside its peers, measured in the same run
 #   make sizes     size of the binary, start time, resident memory at 1,000 fields
 #   make fuzz      ten minutes of fuzzing for each target (installs nightly and cargo-fuzz)
-#   make soak      that, and the tests against foreign programs twenty times over
+#   make survival  kill -9 under load until 100,000 messages are acknowledged: none lost, none twice
+#   make soak      fuzz and survival, and the tests against foreign programs twenty times over
 
 .PHONY: demo test lint interop bench sizes soak fuzz peers
 .DEFAULT_GOAL := demo
@@ -67,8 +68,14 @@ fuzz:
 			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
+# Kills the appliance under load until so many messages have been acknowledged; none may be lost, none may come twice.
+SURVIVAL_MESSAGES ?= 100000
+.PHONY: survival
+survival:
+	SURVIVAL_MESSAGES=$(SURVIVAL_MESSAGES) $(CARGO) test --release --package torg --test survival -- --nocapture
+
 SOAK_ROUNDS ?= 20
-soak: peers fuzz
+soak: peers fuzz survival
 	@for round in $$(seq $(SOAK_ROUNDS)); do \
 		echo "round $$round of $(SOAK_ROUNDS)"; $(CARGO) test --quiet --package torg --test interop || exit 1; \
 	done

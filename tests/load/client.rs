@@ -68,6 +68,12 @@ impl Dialler {
         Self { address, domain: domain.to_owned(), connector, salted: Mutex::default() }
     }
 
+    /// The same server at another address.
+    pub(crate) fn moved(&self, address: SocketAddr) -> Self {
+        let salted = Mutex::new(self.salted.lock().expect("not poisoned").clone());
+        Self { address, domain: self.domain.clone(), connector: self.connector.clone(), salted }
+    }
+
     /// A session of `account`, authenticated and bound, but not yet present.
     pub(crate) async fn login(&self, account: &Account, resource: &str) -> Result<Session> {
         timeout(PATIENCE, self.login_now(account, resource))
@@ -76,6 +82,18 @@ impl Dialler {
     }
 
     async fn login_now(&self, account: &Account, resource: &str) -> Result<Session> {
+        let mut session = self.authenticated(account).await?;
+        let bind = format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        );
+        session.send(&bind).await?;
+        let answer = session.until("</iq>").await?;
+        session.jid = between(&answer, "<jid>", "</jid>").with_context(|| format!("no jid in {answer}"))?.to_owned();
+        Ok(session)
+    }
+
+    /// An authenticated stream that has bound nothing yet.
+    pub(crate) async fn authenticated(&self, account: &Account) -> Result<Session> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         let tls = self.connector.connect(ServerName::try_from(self.domain.clone())?, tcp).await?;
@@ -85,12 +103,6 @@ impl Dialler {
         session.open().await?;
         self.authenticate(&mut session, account).await?;
         session.open().await?;
-        let bind = format!(
-            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
-        );
-        session.send(&bind).await?;
-        let answer = session.until("</iq>").await?;
-        session.jid = between(&answer, "<jid>", "</jid>").with_context(|| format!("no jid in {answer}"))?.to_owned();
         Ok(session)
     }
 
@@ -160,17 +172,22 @@ impl Session {
         timeout(PATIENCE, self.until("ping-1")).await.context("no answer to a ping")?.map(drop)
     }
 
-    async fn send(&mut self, text: &str) -> Result<()> {
+    pub(crate) async fn send(&mut self, text: &str) -> Result<()> {
         self.write.write_all(text.as_bytes()).await?;
         Ok(self.write.flush().await?)
     }
 
+    /// The two halves of the connection, and what was read but not asked for.
+    pub(crate) fn into_parts(self) -> (ReadHalf<TlsStream<TcpStream>>, WriteHalf<TlsStream<TcpStream>>, Vec<u8>) {
+        (self.read, self.write, self.buffer)
+    }
+
     /// Everything up to and including the first `end`; what follows stays for the next question.
-    async fn until(&mut self, end: &str) -> Result<String> {
+    pub(crate) async fn until(&mut self, end: &str) -> Result<String> {
         self.until_either(end, end).await
     }
 
-    async fn until_either(&mut self, one: &str, other: &str) -> Result<String> {
+    pub(crate) async fn until_either(&mut self, one: &str, other: &str) -> Result<String> {
         loop {
             for end in [one, other] {
                 if let Some(at) = find(&self.buffer, end.as_bytes()) {

@@ -61,6 +61,14 @@ impl Site {
         (start.elapsed(), Stopped(folder))
     }
 
+    /// Kills the appliance where it stands, and returns what is left.
+    pub(crate) fn crash(self) -> Stopped {
+        let Self { torg, folder, .. } = self;
+        torg.signal("KILL");
+        drop(torg.finish());
+        Stopped(folder)
+    }
+
     fn run(folder: TempDir, environment: &[(&str, &str)]) -> Self {
         let mut run = torg_command();
         run.args(["run", "--print-addresses", "--config"]).arg(folder.path().join("torg.toml"));
