@@ -26,6 +26,7 @@ use crate::limits::{IDLE_TIME, Limits};
 use crate::mesh::{Mesh, Solo};
 use crate::offline::{self, Offline};
 use crate::personal::{self, Personal};
+use crate::pubsub::{self, Pubsub, PubsubService};
 use crate::roster::{self, Rosters};
 use crate::router::{Router, Shared};
 use crate::s2s::{self, Connector, Federation, Links};
@@ -149,6 +150,7 @@ impl Builder {
             allowances: Allowances::default(),
             blocking: Blocklists::open(Arc::clone(&self.store)).await?,
             personal: Personal::new(Arc::clone(&self.store), self.clock.now()),
+            pubsub: Pubsub::new(Arc::clone(&self.store), &domain)?,
             credentials: self.credentials,
             clock: self.clock,
             limits: self.limits,
@@ -162,6 +164,7 @@ impl Builder {
             cut: CancellationToken::new(),
             runtime: Handle::current(),
         });
+        PubsubService::start(&router);
         sm::fall_asleep(&router).await?;
         router.spawn(sweep::run(router.clone()));
         router.spawn(sm::clean(router.clone()));
@@ -306,7 +309,8 @@ pub async fn forget_account(store: &dyn Engine, account: &BareJid) -> Result<(),
 pub fn forgetting(batch: Batch, account: &BareJid) -> Batch {
     // The log first: it notes who is about to lose a contact.
     let batch = Offline::forget(Rosters::forget(changes::removed(batch, account), account), account);
-    Personal::forget(Blocklists::forget(sm::forget(batch, account), account), account)
+    let batch = Personal::forget(Blocklists::forget(sm::forget(batch, account), account), account);
+    Pubsub::forget(batch, account)
 }
 
 /// The tables of the broker itself; for tools that open its store without starting it.
@@ -317,6 +321,7 @@ pub const MIGRATIONS: &[torg_store::Migrations] = &[
     changes::MIGRATIONS,
     blocking::MIGRATIONS,
     personal::MIGRATIONS,
+    pubsub::MIGRATIONS,
 ];
 
 fn default_policy() -> Result<Policy, BrokerError> {

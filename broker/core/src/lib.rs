@@ -13,6 +13,7 @@ mod mesh;
 mod offline;
 pub mod peers;
 mod personal;
+mod pubsub;
 mod roster;
 mod router;
 pub mod s2s;

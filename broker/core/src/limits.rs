@@ -70,6 +70,16 @@ pub const LANES: usize = 16;
 /// Time for sessions to take what is waiting for them when the broker stops.
 pub const DRAIN_TIME: Duration = Duration::from_secs(20);
 
+/// Items of one pubsub node: a history long enough for bookmarks, device lists and posts; the oldest makes room for a new one.
+pub const PUBSUB_ITEMS: usize = 256;
+/// Bytes of one pubsub payload: half a client's stanza, so that it fits a server's with all its wrapping. Above: `payload-too-big`.
+pub const PUBSUB_PAYLOAD_BYTES: usize = 128 * 1024;
+/// Pubsub nodes one account may have, personal ones and those it has made at the service: a client uses some twenty, end-to-end
+/// encryption one for each device. Above: `resource-constraint`.
+pub const PUBSUB_NODES: i64 = 256;
+/// Bytes of pubsub items on disk of one account, as for offline messages. Above: `resource-constraint`.
+pub const PUBSUB_BYTES: i64 = 5 * 1024 * 1024;
+
 /// Bytes an account may send, all its sessions together. A reconnect does not renew it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

@@ -15,6 +15,7 @@ use torg_wire::stanza::{Stanza, StanzaCondition, StanzaError};
 
 use crate::identity::Envelope;
 use crate::limits::{LANE_STANZAS, LANES};
+use crate::pubsub;
 use crate::router::Router;
 use crate::service::{DiscoIdentity, Reply, Route, Service};
 use crate::xep::{self, Builtin};
@@ -117,6 +118,7 @@ impl Services {
             features.extend(added.service.routes().iter().map(|route: &Route| route.namespace));
             features.extend_from_slice(added.service.features());
         }
+        pubsub::describe(place, &mut identities, &mut features);
         if place == Place::Server {
             features.push(OFFLINE_MESSAGES);
             features.extend_from_slice(xep::FOR_ACCOUNTS);

@@ -44,7 +44,9 @@ impl Router {
         places: &[Place],
     ) -> Result<(), RouteError> {
         if !envelope.stanza().kind().is_request() {
-            return Ok(()); // an answer to a push or ping of ours
+            // To a push or a question of ours; only the latter is waited for.
+            Box::pin(self.answered(envelope.identity().jid(), envelope.stanza())).await;
+            return Ok(());
         }
         if !allowed() {
             self.refuse(envelope.stanza(), StanzaCondition::ResourceConstraint);

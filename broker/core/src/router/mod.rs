@@ -1,6 +1,7 @@
 //! The router: a value shared by all sessions, not a task. `admit` stamps the sender, `routing` decides on a snapshot, `Letter::give`
 //! enqueues. Whoever brings a stanza does the work, so stanzas of one sender stay in order and a slow store slows its sender only.
 
+mod emit;
 mod end;
 mod iq;
 mod letter;
@@ -37,6 +38,7 @@ use crate::limits::Limits;
 use crate::mesh::Mesh;
 use crate::offline::Offline;
 use crate::personal::Personal;
+use crate::pubsub::Pubsub;
 use crate::roster::Rosters;
 use crate::s2s::Links;
 use crate::service;
@@ -59,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) allowances: Allowances,
     pub(crate) blocking: Blocklists,
     pub(crate) personal: Personal,
+    pub(crate) pubsub: Pubsub,
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,

@@ -68,6 +68,7 @@ impl Router {
             self.probe_remote(session, &watched);
             self.introduce(session).await?;
         }
+        Box::pin(self.wishes_of_session(session, &stanza, initial)).await;
         if priority >= 0 && before.is_none_or(|before| before < 0) {
             self.drain_offline(session);
         }
@@ -248,7 +249,7 @@ impl Router {
         }
     }
 
-    pub(super) fn available(&self, account: &str) -> Vec<Arc<Session>> {
+    pub(crate) fn available(&self, account: &str) -> Vec<Arc<Session>> {
         let sessions = self.0.sessions.of(account);
         sessions.iter().filter(|session| session.priority().is_some()).cloned().collect()
     }

@@ -27,6 +27,7 @@ use self::outstanding::Outstanding;
 use crate::allowance::Allowance;
 use crate::identity::{Identity, Proof};
 use crate::limits::DIRECTED_MAX;
+use crate::pubsub::Interest;
 use crate::sm::Sm;
 
 /// One bound session.
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     sm: OnceLock<Box<Sm>>,
     /// Set once its end has been announced.
     pub(crate) ended: OnceCell<()>,
+    /// Which events it wants.
+    pub(crate) interest: Interest,
     wishes: wishes::Wishes,
     state: Mutex<State>,
 }
@@ -94,6 +97,7 @@ impl Session {
             client: None,
             allowance,
             ended: OnceCell::new(),
+            interest: Interest::default(),
             wishes: wishes::Wishes::default(),
             state: Mutex::new(State {
                 presence: None,

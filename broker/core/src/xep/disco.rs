@@ -6,11 +6,12 @@
 use torg_store::StoreError;
 use torg_wire::jid::{BareJid, Jid};
 use torg_wire::ns;
-use torg_wire::stanza::{Stanza, StanzaCondition};
+use torg_wire::stanza::{Stanza, StanzaCondition, StanzaError};
 use torg_wire::xep::disco::{Identity, Info, Item, Items};
 use torg_wire::xml::Element;
 
 use crate::identity::Envelope;
+use crate::pubsub;
 use crate::router::Router;
 use crate::service::{DiscoIdentity, Reply, Route};
 use crate::services::Place;
@@ -23,7 +24,7 @@ const ACCOUNT: DiscoIdentity = DiscoIdentity { category: "account", kind: "regis
 pub(super) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
     match answer(router, envelope.identity().jid(), envelope.stanza()).await {
         Ok(Ok(payload)) => reply.result(Some(payload)),
-        Ok(Err(condition)) => reply.error(condition),
+        Ok(Err(error)) => reply.error(error),
         Err(error) => {
             tracing::error!(%error, "Service discovery could not read the rosters.");
             reply.error(StanzaCondition::InternalServerError);
@@ -31,21 +32,29 @@ pub(super) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
     }
 }
 
-async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<Element, StanzaCondition>, StoreError> {
-    let Some(query) = stanza.payload() else { return Ok(Err(StanzaCondition::BadRequest)) };
+async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<Element, StanzaError>, StoreError> {
+    let Some(query) = stanza.payload() else { return Ok(Err(StanzaCondition::BadRequest.into())) };
     let asker = asker.to_bare();
-    let target = stanza.to().map_or_else(|| asker.clone(), Jid::to_bare);
+    // Without an address it is the host that is asked about: clients look there for its services.
+    let target = stanza.to().map_or_else(|| router.domain().clone(), Jid::to_bare);
     let place = place_of(router, &target);
     if place == Place::Account && target != asker && !may_see(router, &target, &asker).await? {
-        return Ok(Err(StanzaCondition::ServiceUnavailable));
+        return Ok(Err(StanzaCondition::ServiceUnavailable.into()));
+    }
+    if let Some(found) = pubsub::discover(router, place, &asker, &target, query).await? {
+        return Ok(found);
     }
     if query.attr("node").is_some() {
-        return Ok(Err(StanzaCondition::ItemNotFound));
+        return Ok(Err(StanzaCondition::ItemNotFound.into()));
     }
     if query.is(ns::DISCO_INFO, "query") {
         return Ok(Ok(info(router, place, &target).encode()));
     }
-    Ok(Ok(items(router, place, &target).encode()))
+    let mut items = items(router, place, &target);
+    if place == Place::Account {
+        items.items.extend(pubsub::personal_nodes(router, &asker, &target).await?);
+    }
+    Ok(Ok(items.encode()))
 }
 
 fn place_of(router: &Router, target: &BareJid) -> Place {

@@ -15,6 +15,7 @@ use torg_wire::xep::time::answer;
 use crate::blocking;
 use crate::identity::Envelope;
 use crate::personal;
+use crate::pubsub;
 use crate::roster;
 use crate::router::Router;
 use crate::service::{Reply, Route};
@@ -78,6 +79,12 @@ pub(crate) const BUILTIN: &[Builtin] = &[
         routes: personal::LAST_ROUTES,
         advertised: true,
         run: |router, envelope, reply| Box::pin(personal::handle_last(router, envelope, reply)),
+    },
+    Builtin {
+        places: &[Place::OwnAccount, Place::Account],
+        routes: pubsub::ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(pubsub::handle(router, envelope, reply)),
     },
     Builtin {
         places: &[Place::Server, Place::OwnAccount, Place::Account, Place::Service],

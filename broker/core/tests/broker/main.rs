@@ -4,6 +4,7 @@
 
 mod abuse;
 mod client;
+mod events;
 mod faults;
 mod hostile;
 mod limits;

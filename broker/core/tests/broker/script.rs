@@ -19,11 +19,14 @@
 //!
 //! Sending waits until the broker has dealt with the stanza (`sends raw:` does not wait). An expected stanza matches if every
 //! attribute it names is equal (`*`: any value; `-`: absent), if its children match in order and none is left over (`<any/>`
-//! takes the rest), and if its text is equal (`*`: any text). `{name}` stands for the full JID of that actor.
+//! takes the rest), and if its text is equal (`*`: any text). `{name}` stands for the full JID of that actor, `{name id}` for the id
+//! of the last stanza it has received.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use torg_core::Attached;
 use torg_wire::jid::FullJid;
 use torg_wire::ns;
@@ -32,6 +35,9 @@ use torg_wire::xml::{Element, Limits, parse_document};
 
 use crate::client::Client;
 use crate::world::World;
+
+/// Longer than any answer takes, and shorter than a client waits for bytes: so the story's line is told.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 enum Actor {
     Client(Box<Client>),
@@ -150,10 +156,16 @@ impl Stage {
     }
 
     async fn receive(&mut self, place: &str, name: &str) -> Element {
-        let stanza = match self.actor(place, name) {
-            Actor::Client(client) => client.recv().await,
-            Actor::Attached(attached) => attached.recv().await.unwrap_or_else(|| panic!("{place}: the session ended")),
+        let stanza = async {
+            match self.actor(place, name) {
+                Actor::Client(client) => client.recv().await,
+                Actor::Attached(attached) => {
+                    attached.recv().await.unwrap_or_else(|| panic!("{place}: the session ended"))
+                }
+            }
         };
+        let stanza = timeout(PATIENCE, stanza).await.unwrap_or_else(|_| panic!("{place}: nothing comes"));
+        self.jids.insert(format!("{name} id"), stanza.id().unwrap_or_default().to_owned());
         stanza.into_element()
     }
 

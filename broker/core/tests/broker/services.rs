@@ -125,7 +125,7 @@ async fn discovery_lists_the_service_and_its_routes() {
     let items = anna.ask(&query(ns::DISCO_ITEMS, "site.example")).await;
     let items: Vec<_> =
         items.payload().unwrap().children().filter_map(|item| item.attr("jid").map(str::to_owned)).collect();
-    assert_eq!(items, ["echo.site.example", "gateway@site.example/torg"]);
+    assert_eq!(items, ["echo.site.example", "pubsub.site.example", "gateway@site.example/torg"]);
     let info = anna.ask(&query(ns::DISCO_INFO, "echo.site.example")).await;
     let info = info.payload().unwrap();
     assert_eq!(info.child(ns::DISCO_INFO, "identity").unwrap().attr("name"), Some("Echo"));
