@@ -4,9 +4,11 @@
 //! The `pubsub#type` of a node is shown but not enforced on payloads: deployed formats name there what the node is about (microblogs
 //! have Atom payloads in a node of another type), and a refusal would break them.
 
-use torg_wire::stanza::{StanzaCondition, StanzaError};
+use torg_wire::stanza::StanzaError;
 use torg_wire::xep::pubsub::{AccessModel, Affiliation, Config, PublishModel, Refusal, SubscriptionState};
 use torg_wire::xml::Element;
+
+use crate::router::store_error;
 
 /// What is known about an asker and a node.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +183,7 @@ impl Failure {
             Failure::Refused(refusal) => refusal.into(),
             Failure::Store(error) => {
                 tracing::error!(%error, "A publish-subscribe request could not be handled.");
-                StanzaCondition::InternalServerError.into()
+                store_error(&error)
             }
         }
     }

@@ -27,10 +27,25 @@ impl Router {
         }
     }
 
-    /// A client of another server comes or goes, as its server tells an account of ours.
-    pub(crate) async fn wishes_of_remote(&self, presence: &Stanza, account: &BareJid) {
-        let Some(from) = presence.from().filter(|from| !self.is_local(from)) else { return };
+    /// A client of another server comes or goes, as its server tells an account of ours. Only those who see the account's presence
+    /// will ever be told anything, so strangers are not remembered.
+    pub(crate) async fn wishes_of_remote(&self, presence: &Stanza) {
+        let (Some(from), Some(account)) = (presence.from(), presence.to().map(Jid::to_bare)) else { return };
+        let account = &account;
+        if account.local().is_none() || self.is_local(from) {
+            return;
+        }
         let remotes = &self.shared().pubsub.remotes;
+        if !presence.kind().is_error() && presence.kind() != StanzaKind::Presence(PresenceType::Unavailable) {
+            match self.shared().rosters.state(account, &from.to_bare()).await {
+                Ok(state) if state.contact_sees_user() => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%error, %from, "A roster could not be read.");
+                    return;
+                }
+            }
+        }
         match presence.kind() {
             StanzaKind::Presence(PresenceType::Available) if from.is_full() => {
                 let caps = Caps::of(presence).map(Arc::new);

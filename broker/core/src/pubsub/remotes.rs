@@ -157,7 +157,7 @@ mod tests {
         remotes.came(&romeo(1), &anna, Some(caps("v")));
         remotes.came(&romeo(1), &bob, Some(caps("v")));
         remotes.went(&romeo(1), &anna);
-        assert_eq!(remotes.settle(&romeo(1), &caps("v"), &Arc::new(Wishes::default())), [bob.clone()]);
+        assert_eq!(remotes.settle(&romeo(1), &caps("v"), &Arc::new(Wishes::default())), std::slice::from_ref(&bob));
         remotes.went(&romeo(1), &bob);
         assert!(remotes.lock().contacts.is_empty());
         assert_eq!(remotes.lock().count, 0);

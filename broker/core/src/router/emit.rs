@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use torg_wire::stanza::{Stanza, StanzaKind};
 
 use super::{Letter, Router};
+use crate::identity::{Envelope, Identity, Proof};
 
 impl Router {
     /// Sends a stanza whose sender is an address of ours without a session. Block lists hold for it; what goes wrong is not answered,
@@ -21,12 +22,13 @@ impl Router {
             return;
         }
         if let StanzaKind::Message(_) = stanza.kind() {
-            if let Err(error) = self.route_message(stanza).await {
+            let envelope = Envelope::new(Identity::new(from.clone(), Proof::Internal("broker")), stanza);
+            if let Err(error) = self.route_message(envelope).await {
                 tracing::error!(%error, %from, %to, "A message of the server could not be delivered.");
             }
-            return;
-        }
-        if let Some(session) = to.resource().and_then(|resource| self.0.sessions.find(to.bare_str(), resource)) {
+        } else if !self.is_local(&to) {
+            self.send_remote(&stanza);
+        } else if let Some(session) = to.resource().and_then(|resource| self.0.sessions.find(to.bare_str(), resource)) {
             Letter::new(stanza).give(&session);
         }
     }

@@ -122,6 +122,7 @@ impl Router {
     ) -> Result<(), RouteError> {
         let request = match kind {
             PresenceType::Available | PresenceType::Unavailable => {
+                Box::pin(self.wishes_of_remote(&stanza)).await;
                 self.show_directed(stanza);
                 return Ok(());
             }

@@ -18,7 +18,7 @@ async fn roster(actor: &mut Actor) -> Vec<(String, String)> {
 }
 
 /// Anna and bob are on line and see each other.
-async fn befriended() -> Two {
+pub(crate) async fn befriended() -> Two {
     let mut two = Two::new(Policy::Pkix, true).await;
     two.anna.available().await;
     two.bob.available().await;
