@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use torg_wire::jid::Jid;
 
-use crate::{laws, machine, oracle};
+use crate::{laws, machine, oracle, sasl};
 
 /// The corpus of a fuzz target, with file names.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -41,6 +41,21 @@ fn the_framer_corpus_is_the_same_however_it_is_split() {
 #[test]
 fn the_machine_corpus_keeps_the_laws_of_streams() {
     run("machine", machine::check);
+}
+
+#[test]
+fn the_login_corpus_keeps_the_laws_of_logins() {
+    run("sasl", |bytes| drop(sasl::check(bytes)));
+}
+
+/// Otherwise the corpus would not reach what comes after a right proof.
+#[test]
+fn the_seeds_of_the_login_corpus_get_in() {
+    let inside = |name: &str| {
+        let (path, bytes) = corpus("sasl").into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
+        assert!(sasl::check(&bytes).session.is_some(), "{}", path.display());
+    };
+    ["classic", "external", "fast", "plain", "second", "upgrade"].into_iter().for_each(inside);
 }
 
 #[test]

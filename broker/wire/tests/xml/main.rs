@@ -8,5 +8,6 @@ mod limits;
 mod machine;
 mod oracle;
 mod properties;
+mod sasl;
 mod strict;
 mod support;
