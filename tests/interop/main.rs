@@ -16,6 +16,7 @@
 mod support;
 
 mod clients;
+mod events;
 mod node_commands;
 mod operation;
 mod plant;

@@ -53,7 +53,8 @@ impl Context<'_> {
         Err(Refusal::Quota.into())
     }
 
-    /// Makes the node of an account that does not exist yet, as the publisher wants it (§7.1.4, XEP-0163 §3).
+    /// Makes the node of an account that does not exist yet, as the publisher wants it (§7.1.4, XEP-0163 §3); XEP-0222 and
+    /// XEP-0223 rest on it.
     async fn create_for(&self, name: &str, options: Option<&DataForm>) -> Result<(), Failure> {
         if !self.is_own_service() {
             return Err(Refusal::NotFound.into());
