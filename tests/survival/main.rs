@@ -53,7 +53,7 @@ async fn no_acknowledged_message_is_lost_or_comes_twice_when_the_appliance_is_ki
 
     let first = Arc::new(dialler(&site));
     let (door, doors) = watch::channel(Some(Arc::clone(&first)));
-    let talk = Arc::new(Talk::new(wanted));
+    let talk = Arc::new(Talk::new(TALKERS, wanted));
     let talkers: Vec<_> = (0..TALKERS)
         .map(|n| {
             let account = Account { user: names[n].to_owned(), password: password(names[n]) };
@@ -62,6 +62,10 @@ async fn no_acknowledged_message_is_lost_or_comes_twice_when_the_appliance_is_ki
         .collect();
 
     let begun = Instant::now();
+    while !talk.is_begun() {
+        assert!(begun.elapsed() < REST, "the talkers log in");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let mut kills = 0;
     while talk.acknowledged() < wanted || kills < KILLS {
         tokio::time::sleep(Duration::from_millis(random(LIFE))).await;
@@ -70,9 +74,6 @@ async fn no_acknowledged_message_is_lost_or_comes_twice_when_the_appliance_is_ki
         kills += 1;
         site = stopped.start();
         door.send(Some(Arc::new(first.moved(address(&site))))).expect("the talkers listen");
-        if kills % 10 == 0 {
-            println!("{kills} kills, {} messages acknowledged", talk.acknowledged());
-        }
     }
     talk.finish();
     let end = Instant::now() + REST;

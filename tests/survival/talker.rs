@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all talkers share: the books.
 pub(crate) struct Talk {
+    talkers: usize,
     wanted: usize,
     books: Mutex<Books>,
 }
@@ -40,6 +41,8 @@ pub(crate) struct Talk {
 #[derive(Default)]
 struct Books {
     finished: bool,
+    /// Talkers whose first session can be resumed.
+    ready: usize,
     acknowledged: HashSet<String>,
     /// How often each message came, and in which session of its reader first.
     received: HashMap<String, u32>,
@@ -66,8 +69,13 @@ pub(crate) struct Report {
 }
 
 impl Talk {
-    pub(crate) fn new(wanted: usize) -> Self {
-        Talk { wanted, books: Mutex::default() }
+    pub(crate) fn new(talkers: usize, wanted: usize) -> Self {
+        Talk { talkers, wanted, books: Mutex::default() }
+    }
+
+    /// Whether all have a session that can be resumed. A message to one that has not is in memory alone, and may go with it.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.books().ready >= self.talkers
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
@@ -87,13 +95,17 @@ impl Talk {
 
     pub(crate) fn report(&self) -> Report {
         let books = self.books();
-        let lost = books.acknowledged.iter().filter(|id| !books.received.contains_key(*id)).count();
+        let lost: Vec<_> = books.acknowledged.iter().filter(|id| !books.received.contains_key(*id)).collect();
+        if !lost.is_empty() {
+            println!("lost: {lost:?}");
+        }
+        let lost = lost.len();
         Report { acknowledged: books.acknowledged.len(), received: books.received.len(), lost, ..books.report.clone() }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         let books = self.books();
-        books.finished || books.acknowledged.len() >= 2 * self.wanted.max(10_000)
+        books.ready < self.talkers || books.finished || books.acknowledged.len() >= 2 * self.wanted.max(10_000)
     }
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
@@ -159,6 +171,7 @@ impl Talker {
                 if !answer.ends_with("</failed>") {
                     stream.until("</failed>").await?;
                 }
+                println!("talker{} could not resume: {answer}", self.number);
                 self.talk.books().report.not_resumed += 1;
                 self.session = None;
                 // What was under way may have been handled or not; it is no longer ours to say.
@@ -175,6 +188,9 @@ impl Talker {
             let id = enabled.split_once(" id='").and_then(|(_, rest)| rest.split('\'').next());
             self.session = Some(id.context("no id")?.to_owned());
             self.logins += 1;
+            if self.logins == 1 {
+                self.talk.books().ready += 1;
+            }
             (self.handled, self.acked) = (0, 0);
         }
         let (mut read, mut write, rest) = stream.into_parts();
@@ -196,7 +212,7 @@ impl Talker {
                     StreamEvent::Close => bail!("closed"),
                 }
             }
-            while self.sent.len() < WINDOW && !self.talk.is_over() {
+            while self.sent.len() < WINDOW && !self.talk.is_quiet() {
                 let message = self.message();
                 out.push_str(&message);
             }
@@ -270,10 +286,13 @@ impl Talker {
         let Some(id) = message.attr("id") else { return };
         match books.received.insert(id.to_owned(), self.logins) {
             Some(login) if login == self.logins => {
-                println!("{id} came twice to {}", self.number);
+                println!("{id} came twice to talker{}", self.number);
                 books.report.twice += 1;
             }
-            Some(_) => books.report.again += 1,
+            Some(login) => {
+                println!("{id} came to talker{} in login {login} and again in {}", self.number, self.logins);
+                books.report.again += 1;
+            }
             None => {}
         }
     }

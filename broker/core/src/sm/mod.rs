@@ -122,8 +122,8 @@ impl fmt::Debug for Sm {
 /// What all managed sessions share.
 pub(crate) struct Kept {
     engine: Arc<dyn Engine>,
-    /// Sessions of the process before this one, by full address: until they are resumed or their time is over.
-    asleep: Mutex<HashMap<String, String>>,
+    /// Ids of the sessions of processes before this one, by full address: until they are resumed or their time is over.
+    asleep: Mutex<HashMap<String, Vec<String>>>,
     /// Sessions without a connection.
     detached: AtomicUsize,
     /// Sessions with rows that their clients have acknowledged.
@@ -135,13 +135,26 @@ impl Kept {
         Kept { engine, asleep: Mutex::default(), detached: AtomicUsize::new(0), to_clean: Mutex::default() }
     }
 
-    fn asleep(&self) -> MutexGuard<'_, HashMap<String, String>> {
+    fn asleep(&self) -> MutexGuard<'_, HashMap<String, Vec<String>>> {
         self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The id of the sleeping session with this address, which sleeps no longer.
-    fn take_asleep(&self, jid: &str) -> Option<String> {
+    /// The sleeping sessions with this address, which sleep no longer.
+    fn take_asleep(&self, jid: &str) -> Vec<String> {
         let mut asleep = self.asleep();
-        if asleep.is_empty() { None } else { asleep.remove(jid) }
+        if asleep.is_empty() { Vec::new() } else { asleep.remove(jid).unwrap_or_default() }
+    }
+
+    /// Whether this one sleeps; from now on it does not, so that one caller alone decides what becomes of it.
+    fn claim_asleep(&self, jid: &str, id: &str) -> bool {
+        let mut asleep = self.asleep();
+        let Some(ids) = asleep.get_mut(jid) else { return false };
+        let before = ids.len();
+        ids.retain(|other| other != id);
+        let claimed = ids.len() < before;
+        if ids.is_empty() {
+            asleep.remove(jid);
+        }
+        claimed
     }
 }

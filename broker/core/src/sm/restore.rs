@@ -32,7 +32,9 @@ pub(crate) async fn fall_asleep(router: &Router) -> Result<(), StoreError> {
         return Ok(());
     }
     tracing::info!(sessions = all.len(), "Sessions of the last run may be resumed.");
-    kept.asleep().extend(all.into_iter().map(|(id, jid)| (jid, id)));
+    for (id, jid) in all {
+        kept.asleep().entry(jid).or_default().push(id);
+    }
     let (router, end) = (router.clone(), tokio::time::Instant::now() + RESUME_TIME);
     router.clone().spawn(async move {
         let stop = router.shared().stop.clone();
@@ -40,7 +42,7 @@ pub(crate) async fn fall_asleep(router: &Router) -> Result<(), StoreError> {
             () = tokio::time::sleep_until(end) => {}
             () = stop.cancelled() => return, // they go on sleeping
         }
-        let left: Vec<String> = router.shared().sm.asleep().drain().map(|(_, id)| id).collect();
+        let left: Vec<String> = router.shared().sm.asleep().drain().flat_map(|(_, ids)| ids).collect();
         for id in left {
             router.bury_or_say(&id).await;
         }
@@ -51,7 +53,7 @@ pub(crate) async fn fall_asleep(router: &Router) -> Result<(), StoreError> {
 impl Router {
     /// Another session takes the address: the sleeping one has no future.
     pub(crate) async fn sleeps_no_more(&self, session: &Session) {
-        if let Some(id) = self.shared().sm.take_asleep(session.jid.as_str()) {
+        for id in self.shared().sm.take_asleep(session.jid.as_str()) {
             self.bury_or_say(&id).await;
         }
     }
@@ -76,22 +78,23 @@ impl Router {
         let Some(sleeper) = sleeper.filter(|sleeper| sleeper.account == who.account.as_str()) else {
             return Err(not_found(None));
         };
+        if !self.shared().sm.claim_asleep(&sleeper.jid, &request.previd) {
+            return Err(not_found(None)); // somebody else is at it
+        }
         // The messages it has had are not to come back, whatever becomes of the rest.
         let messages = table::messages(engine, &request.previd).await.map_err(failed)?;
         let sent = sleeper.acked.saturating_add(BEHIND_MAX);
         let acked = full_count(request.h, sleeper.acked, sent).unwrap_or(sleeper.acked);
         let left: Vec<Message> = messages.into_iter().filter(|message| message.number > acked).collect();
-        let taken = self.shared().sm.take_asleep(&sleeper.jid).is_some();
-        let jid = FullJid::parse(&sleeper.jid).ok();
-        let restored = if sleeper.is_behind || !taken { None } else { jid };
-        let Some(jid) = restored else {
+        let jid = FullJid::parse(&sleeper.jid).ok().filter(|_| !sleeper.is_behind);
+        let Some(jid) = jid else {
             self.bury(&request.previd, &who.account, left).await.map_err(failed)?;
             return Err(not_found(Some(on_the_wire(sleeper.handled))));
         };
         match self.rise(who, jid, &request.previd, &sleeper, acked, &left, since).await {
             Ok(resumption) => Ok(resumption),
             Err(error) => {
-                self.shared().sm.asleep().insert(sleeper.jid, request.previd.clone());
+                self.shared().sm.asleep().entry(sleeper.jid).or_default().push(request.previd.clone());
                 Err(error.map_or_else(|| not_found(None), failed))
             }
         }
