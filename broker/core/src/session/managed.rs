@@ -336,3 +336,121 @@ impl Queue {
         self.lock().managed.as_deref().is_some_and(|managed| managed.detached)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use torg_wire::stanza::MessageType;
+
+    use super::*;
+    use crate::sm::Care;
+
+    fn parcel(id: &str, care: Option<Box<Care>>) -> Parcel {
+        let stanza = Arc::new(Stanza::message(MessageType::Chat).with_id(id));
+        Parcel { stanza, text: Bytes::from(id.to_owned()), receipt: None, care }
+    }
+
+    fn durable(id: &str) -> Parcel {
+        parcel(id, Some(Box::default()))
+    }
+
+    fn taken(queue: &Queue) -> Vec<String> {
+        let mut out = Vec::new();
+        queue.take_managed(0, &mut out, usize::MAX);
+        out.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+    }
+
+    fn managed() -> Queue {
+        let queue = Queue::default();
+        queue.manage();
+        queue
+    }
+
+    #[test]
+    fn what_must_be_on_disk_holds_up_what_comes_behind_it_and_nothing_before_it() {
+        let queue = managed();
+        for parcel in [parcel("1", None), durable("2"), parcel("3", None)] {
+            queue.push(parcel).unwrap();
+        }
+        assert_eq!(taken(&queue), ["1"]);
+        let stage = queue.begin_stage().unwrap();
+        assert_eq!((stage.first, stage.rows.len(), stage.rows[0].number), (2, 1, 2));
+        assert!(taken(&queue).is_empty());
+        assert!(queue.end_stage(true).is_empty());
+        assert_eq!(taken(&queue), ["2", "3"]);
+    }
+
+    #[test]
+    fn a_stage_that_fails_gives_back_what_is_durable_and_its_numbers() {
+        let queue = managed();
+        for parcel in [durable("1"), parcel("2", None), durable("3"), parcel("4", None)] {
+            queue.push(parcel).unwrap();
+        }
+        assert_eq!(queue.begin_stage().unwrap().rows.iter().map(|row| row.number).collect::<Vec<_>>(), [1, 3]);
+        let refused: Vec<_> =
+            queue.end_stage(false).iter().map(|parcel| parcel.stanza.id().unwrap().to_owned()).collect();
+        assert_eq!(refused, ["1", "3"]);
+        assert_eq!(taken(&queue), ["2", "4"]);
+        assert_eq!(queue.acknowledge(2), Acked::Until(None));
+        assert_eq!(queue.acknowledge(3), Acked::TooHigh(2));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn only_what_was_written_can_be_acknowledged_and_rows_go_with_it() {
+        let queue = managed();
+        queue.push(durable("1")).unwrap();
+        queue.push(parcel("2", None)).unwrap();
+        queue.begin_stage().unwrap();
+        queue.end_stage(true);
+        assert_eq!(queue.acknowledge(1), Acked::TooHigh(0));
+        assert_eq!(taken(&queue), ["1", "2"]);
+        assert_eq!(queue.acknowledge(2), Acked::Until(Some(1)));
+        assert_eq!(queue.acknowledge(1), Acked::Old);
+    }
+
+    #[test]
+    fn numbers_go_on_after_two_to_the_thirty_second() {
+        let queue = Queue::default();
+        let stanza = |id: &str| (Arc::new(Stanza::message(MessageType::Chat)), Bytes::from(id.to_owned()));
+        queue.manage_restored(u64::from(u32::MAX) - 1, [stanza("a"), stanza("b"), stanza("c")].into_iter());
+        assert_eq!(taken(&queue).len(), 3);
+        assert_eq!(queue.acknowledge(u32::MAX), Acked::Until(Some(u64::from(u32::MAX))));
+        assert_eq!(queue.acknowledge(2), Acked::TooHigh(1));
+        assert_eq!(queue.acknowledge(1), Acked::Until(Some(u64::from(u32::MAX) + 2)));
+    }
+
+    #[test]
+    fn another_connection_gets_again_what_was_not_acknowledged_and_the_old_one_nothing() {
+        let queue = managed();
+        queue.push(parcel("1", None)).unwrap();
+        queue.push(parcel("2", None)).unwrap();
+        assert_eq!(taken(&queue), ["1", "2"]);
+        queue.acknowledge(1);
+        assert!(queue.detach(0));
+        let next = queue.next_connection();
+        assert!(!queue.detach(0), "it is not its own any more");
+        assert_eq!(queue.reattach(), Ok(WasDetached(true)));
+        assert!(taken(&queue).is_empty());
+        let mut out = Vec::new();
+        assert_eq!(queue.take_managed(next, &mut out, usize::MAX), 1);
+        assert_eq!(out, ["2"]);
+    }
+
+    #[test]
+    fn as_many_stanzas_are_kept_as_the_limit_and_for_a_lost_session_fewer() {
+        let queue = managed();
+        for n in 0..MANAGED_STANZAS {
+            queue.push(parcel(&n.to_string(), None)).unwrap();
+        }
+        assert_eq!(taken(&queue).len(), MANAGED_STANZAS, "written, and not acknowledged");
+        assert_eq!(queue.push(parcel("more", None)), Err(Rejected::Full));
+        queue.acknowledge(1);
+        assert_eq!(queue.push(parcel("more", None)), Ok(()));
+        queue.detach(0);
+        let left = u32::try_from(MANAGED_STANZAS - DETACHED_STANZAS).unwrap();
+        queue.acknowledge(1 + left);
+        assert_eq!(queue.push(parcel("more", None)), Err(Rejected::Full));
+        queue.acknowledge(2 + left);
+        assert_eq!(queue.push(parcel("more", None)), Ok(()));
+    }
+}

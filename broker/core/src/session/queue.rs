@@ -323,6 +323,25 @@ mod tests {
     }
 
     #[test]
+    fn while_nobody_looks_what_can_wait_waits_and_of_each_sender_the_newest_presence_is_kept() {
+        let queue = Queue::default();
+        queue.set_inactive(true);
+        for (from, id) in [("a@x/r", "1"), ("b@x/r", "2"), ("a@x/r", "3")] {
+            queue.push(presence(from, id)).unwrap();
+        }
+        let mut out = Vec::new();
+        assert!(!queue.pop_some(&mut out, usize::MAX));
+        queue.push(message(1)).unwrap();
+        assert!(queue.pop_some(&mut out, usize::MAX));
+        let ids: Vec<_> = out.iter().filter_map(|parcel| parcel.stanza.id()).collect();
+        assert_eq!((ids, out.len()), (vec!["2", "3"], 3));
+        queue.push(presence("a@x/r", "4")).unwrap();
+        assert!(!queue.pop_some(&mut Vec::new(), usize::MAX));
+        queue.set_inactive(false);
+        assert!(queue.pop_some(&mut Vec::new(), usize::MAX));
+    }
+
+    #[test]
     fn a_closed_queue_takes_nothing() {
         let queue = Queue::default();
         queue.push(message(1)).unwrap();
