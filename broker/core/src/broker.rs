@@ -169,8 +169,13 @@ impl Builder {
         router.spawn(sweep::run(router.clone()));
         router.spawn(sm::clean(router.clone()));
         router.spawn(changes::run(router.clone(), seen));
-        let settings =
-            ServerSettings { domain, policy, features: features(), bind_inline: Vec::new(), limits: XmlLimits::CLIENT };
+        let settings = ServerSettings {
+            domain,
+            policy,
+            features: features(),
+            bind_inline: c2s::BIND_FEATURES.to_vec(),
+            limits: XmlLimits::CLIENT,
+        };
         let gate = Gate::new(self.limits.unauthenticated, self.limits.unauthenticated_per_address);
         Ok(Broker {
             shell: Arc::new(Shell {

@@ -18,11 +18,13 @@ use torg_wire::stanza::{Stanza, StanzaCondition, StanzaError};
 use torg_wire::stream::{Output, ServerStream, Why};
 use torg_wire::stream_error::{StreamCondition, StreamError};
 use torg_wire::xep::ping;
+use torg_wire::xml::Element;
 
 use super::Shell;
 use super::bound::Bound;
 use super::codec::Codec;
 use super::gate::Place;
+use super::inline;
 use super::login::Question;
 use super::managed::Management;
 use crate::identity::Proof;
@@ -158,8 +160,9 @@ impl<C: Codec> Connection<C> {
             Output::StoreKeys { account, keys } => Box::pin(self.answer(Question::StoreKeys { account, keys })).await,
             Output::Tokens { account, client } => Box::pin(self.answer(Question::Tokens { account, client })).await,
             Output::UseToken(token_use) => Box::pin(self.answer(Question::UseToken(token_use))).await,
-            Output::Bind { account, mechanism, class, resource, client, inline: _ } => {
-                Box::pin(self.bind(Authenticated { account, mechanism, class }, &resource, client)).await;
+            Output::Bind { account, mechanism, class, resource, client, inline } => {
+                let who = Authenticated { account, mechanism, class };
+                Box::pin(self.bind(who, &resource, client, &inline)).await;
             }
             output => {
                 if Box::pin(self.follow_managed(output)).await.is_some() {
@@ -170,11 +173,18 @@ impl<C: Codec> Connection<C> {
         Ok(None)
     }
 
-    async fn bind(&mut self, who: Authenticated, resource: &ResourcePart, client: Option<ClientId>) {
+    async fn bind(
+        &mut self,
+        who: Authenticated,
+        resource: &ResourcePart,
+        client: Option<ClientId>,
+        wishes: &[Element],
+    ) {
         let Authenticated { account, mechanism, class } = who;
         let jid = account.with_resource(resource);
         let allowance = self.shell.router.allowance(&account, class);
         let session = Session::new(jid.clone(), Proof::Client(mechanism.name()), true, self.since, allowance);
+        inline::begin_with(&session, wishes);
         let session = Arc::new(session.of_client(client));
         match self.shell.router.bind(&session).await {
             Ok(()) => {

@@ -9,6 +9,7 @@ mod codec;
 mod connection;
 mod entrance;
 mod gate;
+mod inline;
 mod listener;
 mod login;
 mod managed;
@@ -32,6 +33,7 @@ use connection::{Connection, Next};
 pub use entrance::Entrance;
 pub use gate::Place;
 pub(crate) use gate::{Door, Gate, Waiting};
+pub(crate) use inline::FEATURES as BIND_FEATURES;
 pub use listener::{Listener, PipeConnector, PipeListener, pipe};
 
 use crate::router::Router;
