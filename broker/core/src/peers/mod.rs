@@ -13,13 +13,16 @@
 
 mod book;
 mod config;
+mod dns;
 mod judge;
 mod names;
 mod resolve;
+mod validating;
 mod verdict;
 
 pub use book::{Peers, RESOLVE_TIME, Rule, authorities};
 pub use config::{Address, Others, Peer, PeerSettings, Pin, PinError, Policy};
+pub use dns::Dns;
 pub use judge::pin_of;
 pub use resolve::{
     ADDRESSES_MAX, Answer, DEFAULT_PORT, LookupError, Nowhere, Resolver, SERVICES_MAX, Service, TARGETS_MAX, Tlsa,
