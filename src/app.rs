@@ -8,6 +8,7 @@ pub mod bridges;
 mod certificates;
 mod concentrator;
 mod error;
+mod federation;
 pub mod lock;
 pub mod notify;
 pub mod tokens;
@@ -34,6 +35,7 @@ use tracing::{info, warn};
 use self::bridges::{Applied, Bridges, Environment};
 use self::concentrator::Running;
 pub use self::error::StartError;
+use self::federation::Federation;
 use self::lock::Lock;
 use crate::concentrator::Tree;
 use crate::config::{self, BridgeConfig, Config, Settings};
@@ -55,13 +57,17 @@ pub struct Addresses {
     pub c2s: Vec<SocketAddr>,
     /// For TLS from the first byte.
     pub c2s_tls: Vec<SocketAddr>,
+    /// Other servers, for STARTTLS.
+    pub s2s: Vec<SocketAddr>,
+    /// Other servers, for TLS from the first byte.
+    pub s2s_tls: Vec<SocketAddr>,
 }
 
 impl Addresses {
     /// Each address with the kind of its listener, as configured.
     pub fn each(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        let c2s = self.c2s.iter().map(|address| ("c2s", *address));
-        c2s.chain(self.c2s_tls.iter().map(|address| ("c2s_tls", *address)))
+        let kinds = [("c2s", &self.c2s), ("c2s_tls", &self.c2s_tls), ("s2s", &self.s2s), ("s2s_tls", &self.s2s_tls)];
+        kinds.into_iter().flat_map(|(kind, addresses)| addresses.iter().map(move |address| (kind, *address)))
     }
 }
 
@@ -76,6 +82,7 @@ pub struct Appliance {
     sources: BTreeSet<SourceId>,
     bridges: Bridges,
     concentrator: Option<Running>,
+    federation: Federation,
     broker: Broker,
     store: Arc<dyn Engine>,
     _lock: Lock,
@@ -119,7 +126,9 @@ impl Appliance {
         let certificate = certificates::load(&settings, names, Arc::clone(&clock)).await?;
         let c2s = bind(&settings.broker.c2s).await?;
         let c2s_tls = bind(&settings.broker.c2s_tls).await?;
-        let addresses = Addresses { c2s: local(&c2s)?, c2s_tls: local(&c2s_tls)? };
+        let mut addresses = Addresses { c2s: local(&c2s)?, c2s_tls: local(&c2s_tls)?, ..Addresses::default() };
+        let federation = settings.broker.federation.as_ref();
+        let mut federation = Federation::prepare(federation, &clock, &mut addresses).await?;
 
         let policy = Policy {
             scram_sha1: settings.broker.scram_sha_1,
@@ -133,17 +142,17 @@ impl Appliance {
         let tls = Arc::new(torg_core::tls::ServerTls::with_devices(&certificate.loaded, devices)?);
         let credentials = Arc::new(accounts);
         let domain = settings.broker.domain.clone();
-        let broker = Broker::builder(domain, Arc::clone(&store), credentials, Arc::clone(&clock), tls)
+        let builder = Broker::builder(domain, Arc::clone(&store), credentials, Arc::clone(&clock), tls)
             .admins(settings.broker.admins.iter().cloned())
             .limits(settings.broker.limits)
-            .policy(policy)
-            .start()
-            .await?;
+            .policy(policy);
+        let broker = federation.join(builder).start().await?;
 
         let tree = Arc::new(Tree::new(Arc::clone(&clock)));
         let mut appliance = Self {
             bridges: Bridges::new(environment(&tree)),
             concentrator: None,
+            federation: Federation::default(),
             sources: BTreeSet::new(),
             authority: certificate.authority,
             settings,
@@ -159,6 +168,8 @@ impl Appliance {
         appliance.apply(bridges).await;
         c2s.into_iter().for_each(|listener| appliance.broker.listen_c2s(listener));
         c2s_tls.into_iter().for_each(|listener| appliance.broker.listen_c2s_tls(listener));
+        federation.listen(&appliance.broker);
+        appliance.federation = federation;
         for (kind, address) in appliance.addresses.each() {
             info!(kind, %address, "Listening.");
         }
@@ -237,6 +248,7 @@ impl Appliance {
         }
         let settings = settings_after_reload(&self.settings, new);
         let certificate = certificates::load(&settings, self.names, Arc::clone(&self.clock)).await?;
+        self.federation.replace(settings.broker.federation.as_ref())?;
         self.broker.reload_tls(&certificate.loaded)?;
         self.authority = certificate.authority;
         telemetry::set_level(settings.log.level);
@@ -282,6 +294,9 @@ impl Appliance {
 fn settings_after_reload(old: &Settings, new: Settings) -> Settings {
     let mut settings = old.clone();
     settings.broker.tls = new.broker.tls;
+    if let (Some(ours), Some(theirs)) = (&mut settings.broker.federation, new.broker.federation) {
+        ours.peers = theirs.peers;
+    }
     settings.log.level = new.log.level;
     if let (Some(ours), Some(theirs)) = (&mut settings.concentrator, new.concentrator) {
         ours.friends = theirs.friends;
