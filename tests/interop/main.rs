@@ -22,4 +22,5 @@ mod operation;
 mod plant;
 mod plus;
 mod quick;
+mod resume;
 mod systemd;

@@ -43,6 +43,8 @@ struct Books {
     finished: bool,
     /// Talkers whose first session can be resumed.
     ready: usize,
+    /// Sent, and nobody's responsibility yet but their senders'.
+    under_way: usize,
     acknowledged: HashSet<String>,
     /// How often each message came, and in which session of its reader first.
     received: HashMap<String, u32>,
@@ -87,10 +89,10 @@ impl Talk {
         self.books().finished = true;
     }
 
-    /// Whether everything acknowledged has arrived.
+    /// Whether everything sent was acknowledged, and has arrived.
     pub(crate) fn is_complete(&self) -> bool {
         let books = self.books();
-        books.acknowledged.iter().all(|id| books.received.contains_key(id))
+        books.under_way == 0 && books.acknowledged.iter().all(|id| books.received.contains_key(id))
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -175,7 +177,8 @@ impl Talker {
                 self.talk.books().report.not_resumed += 1;
                 self.session = None;
                 // What was under way may have been handled or not; it is no longer ours to say.
-                self.sent.clear();
+                let given_up = self.sent.drain(..).filter(|(id, _)| id.is_some()).count();
+                self.talk.books().under_way -= given_up;
             }
         }
         let is_new = self.session.is_none();
@@ -233,6 +236,7 @@ impl Talker {
     fn message(&mut self) -> String {
         let id = format!("m{}-{}", self.number, self.next);
         self.next += 1;
+        self.talk.books().under_way += 1;
         let other = random(0..u64::try_from(self.talkers).unwrap());
         let resource = if random(0..2) == 0 { "/r" } else { "" };
         let to = format!("talker{other}@{DOMAIN}{resource}");
@@ -255,8 +259,11 @@ impl Talker {
             bail!("{count} acknowledged, {} sent", self.sent.len());
         }
         self.acked = h;
-        let ids = self.sent.drain(..count).filter_map(|(id, _)| id);
-        self.talk.books().acknowledged.extend(ids);
+        let mut books = self.talk.books();
+        for id in self.sent.drain(..count).filter_map(|(id, _)| id) {
+            books.under_way -= 1;
+            books.acknowledged.insert(id);
+        }
         Ok(())
     }
 
