@@ -70,13 +70,17 @@ const PERSONAL_FEATURES: &[&str] = &[
     "http://jabber.org/protocol/pubsub#presence-notifications",
 ];
 
-/// Adds what accounts are and can do.
+/// Adds what accounts are and can do, at accounts and at the server.
 pub(crate) fn describe(place: Place, identities: &mut Vec<DiscoIdentity>, features: &mut Vec<&'static str>) {
-    if matches!(place, Place::Account | Place::OwnAccount) {
-        identities.push(PERSONAL);
-        features.extend_from_slice(SERVICE_FEATURES);
-        features.extend_from_slice(PERSONAL_FEATURES);
+    match place {
+        Place::Account | Place::OwnAccount => identities.push(PERSONAL),
+        // Clients look at the server for what its accounts can do. The protocol itself is not said to be served there, or they
+        // would take the server for the service.
+        Place::Server => {}
+        Place::Service => return,
     }
+    features.extend_from_slice(SERVICE_FEATURES);
+    features.extend_from_slice(PERSONAL_FEATURES);
 }
 
 /// Answers a question that concerns nodes: about one of them, or for a list of them. `None` if it does not; the asker may be told of

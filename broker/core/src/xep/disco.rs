@@ -35,8 +35,12 @@ pub(super) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
 async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<Element, StanzaError>, StoreError> {
     let Some(query) = stanza.payload() else { return Ok(Err(StanzaCondition::BadRequest.into())) };
     let asker = asker.to_bare();
-    // Without an address it is the host that is asked about: clients look there for its services.
-    let target = stanza.to().map_or_else(|| router.domain().clone(), Jid::to_bare);
+    // Without an address clients mean the host when they look for its services, but their own account when they name a node.
+    let target = match stanza.to() {
+        Some(to) => to.to_bare(),
+        None if query.attr("node").is_some() => asker.clone(),
+        None => router.domain().clone(),
+    };
     let place = place_of(router, &target);
     if place == Place::Account && target != asker && !may_see(router, &target, &asker).await? {
         return Ok(Err(StanzaCondition::ServiceUnavailable.into()));

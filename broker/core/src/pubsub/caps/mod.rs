@@ -62,7 +62,8 @@ impl Interest {
     pub(super) fn claim(&self, caps: Option<Arc<Caps>>, initial: bool) -> bool {
         let mut claim = self.lock();
         if claim.caps == caps && !initial {
-            return false;
+            // A question that was not answered is put again.
+            return claim.caps.is_some() && claim.wishes.is_none();
         }
         claim.before = if initial { None } else { claim.wishes.take() };
         claim.wishes = None;
@@ -266,7 +267,9 @@ mod tests {
         interest.claim(Some(caps("a")), true);
         interest.settle(&caps("a"), &wishes(&["x"]));
         assert!(!interest.claim(Some(caps("a")), false), "nothing new");
+        assert!(interest.wants("x"));
         assert!(interest.claim(Some(caps("b")), false));
+        assert!(interest.claim(Some(caps("b")), false), "not yet understood: asked again");
         assert_eq!(interest.settle(&caps("b"), &wishes(&["y"])), Some(Some(wishes(&["x"]))));
         assert!(interest.claim(Some(caps("b")), true), "a new beginning");
         assert_eq!(interest.settle(&caps("b"), &wishes(&["y"])), Some(None));
