@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use torg_wire::jid::{BareJid, Jid};
+use torg_wire::ns;
 use torg_wire::stanza::{Stanza, StanzaCondition, StanzaError};
 
 use crate::identity::Envelope;
@@ -122,6 +123,9 @@ impl Services {
         if place == Place::Server {
             features.push(OFFLINE_MESSAGES);
             features.extend_from_slice(xep::FOR_ACCOUNTS);
+        }
+        if matches!(place, Place::Server | Place::OwnAccount) {
+            features.push(ns::STANZA_ID); // XEP-0359 §5: nobody else gives ids in our name
         }
         features.sort_unstable();
         features.dedup();

@@ -11,6 +11,7 @@ use torg_wire::xep::sm::on_the_wire;
 
 use super::queue::{Inner, Parcel, Queue, Rejected};
 use crate::limits::{DETACHED_BYTES, DETACHED_STANZAS, MANAGED_STANZAS, QUEUE_BYTES};
+use crate::offline::is_storable;
 use crate::sm::Origin;
 
 /// Stanzas numbered at once while they are written to disk: bounds the batch, and how long its first waits for its last.
@@ -115,9 +116,16 @@ impl Managed {
 }
 
 impl Queue {
-    /// What is written from now on is numbered, from 1.
-    pub(crate) fn manage(&self) {
-        self.lock().managed.get_or_insert_default();
+    /// What is written from now on is numbered, from 1. If the session can be resumed, messages that came before it said so go to the
+    /// disk, too.
+    pub(crate) fn manage(&self, resumable: bool) {
+        let mut inner = self.lock();
+        inner.managed.get_or_insert_default();
+        if resumable {
+            for parcel in inner.parcels.iter_mut().filter(|parcel| parcel.receipt.is_none()) {
+                parcel.care = is_storable(&parcel.stanza).then(Box::default);
+            }
+        }
     }
 
     /// As it was before the broker started anew: so many stanzas acknowledged, and those behind them, all of which have rows.
@@ -361,7 +369,7 @@ mod tests {
 
     fn managed() -> Queue {
         let queue = Queue::default();
-        queue.manage();
+        queue.manage(true);
         queue
     }
 
@@ -377,6 +385,20 @@ mod tests {
         assert!(taken(&queue).is_empty());
         assert!(queue.end_stage(true).is_empty());
         assert_eq!(taken(&queue), ["2", "3"]);
+    }
+
+    #[test]
+    fn a_message_that_waits_when_the_session_becomes_resumable_goes_to_the_disk() {
+        let queue = Queue::default();
+        let message = Stanza::message(MessageType::Chat).with_body("hello");
+        let waiting = Parcel { stanza: Arc::new(message), ..parcel("1", None) };
+        queue.push(waiting).unwrap();
+        queue.push(parcel("2", None)).unwrap();
+        queue.manage(true);
+        assert!(queue.needs_stage() && taken(&queue).is_empty());
+        queue.begin_stage().unwrap();
+        queue.end_stage(true);
+        assert_eq!(taken(&queue), ["1", "2"]);
     }
 
     #[test]

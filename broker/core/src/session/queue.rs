@@ -140,6 +140,7 @@ impl Queue {
         if inner.ending.is_none() {
             inner.gone = true;
             inner.ending = Some(ending);
+            inner.inactive = false; // there is no later to hold anything back for
         }
         drop(inner);
         self.ready.notify_one();

@@ -16,7 +16,7 @@ use torg_wire::stanza::StanzaCondition;
 use torg_wire::stream_error::StreamError;
 use torg_wire::xep::sm::{self, Enable, Enabled, Failed, on_the_wire};
 
-use super::{Counts, Sm, table};
+use super::{Counts, Sm, stage, table};
 use crate::limits::{DETACHED_MAX, DETACHED_PER_ACCOUNT, RESUME_TIME, TAKEOVER_TIME};
 use crate::router::Router;
 use crate::session::{Acked, Session, WasDetached};
@@ -65,7 +65,10 @@ impl Router {
         if !session.manage(sm) {
             return Err(Failed::new(StanzaCondition::UnexpectedRequest));
         }
-        session.queue.manage();
+        session.queue.manage(id.is_some());
+        if session.queue.needs_stage() {
+            stage(session);
+        }
         let max = u32::try_from(seconds.as_secs()).ok();
         Ok((Enabled { max: max.filter(|_| id.is_some()), id }, lease))
     }

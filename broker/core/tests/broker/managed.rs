@@ -204,6 +204,26 @@ async fn without_resumption_what_was_not_acknowledged_goes_on_as_if_nobody_had_b
 }
 
 #[tokio::test]
+async fn what_waited_before_management_is_counted_and_what_is_durable_behind_it_is_on_the_disk() {
+    let world = World::new().await;
+    let mut bob = Raw::login(&world, BOB).await;
+    bob.bind("desk").await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    bob.say("<inactive xmlns='urn:xmpp:csi:0'/>").await; // so that it waits, as it does for a slow client
+    bob.say("<iq type='get' to='site.example' id='x'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    assert_eq!(bob.next().await.attr("id"), Some("x"));
+    let state = format!("<message type='chat' to='{DESK}' id='s'><composing xmlns='{}'/></message>", ns::CHAT_STATES);
+    anna.raw(&state).await;
+    anna.sync().await;
+    bob.say("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+    assert_eq!(bob.next().await.name(), "enabled");
+    anna.raw(&chat(DESK, "1")).await;
+    anna.sync().await;
+    assert_eq!([bob.next().await, bob.next().await].map(|element| element.attr("id").unwrap().to_owned()), ["s", "1"]);
+    assert_eq!(rows(&world.store, MESSAGES).await, 1, "what only tells a state is not durable");
+}
+
+#[tokio::test]
 async fn an_offline_message_leaves_its_table_when_the_session_has_it_on_disk() {
     let world = World::new().await;
     let mut anna = world.client("anna@site.example/phone").await;
