@@ -11,7 +11,9 @@ mod error;
 mod federation;
 pub mod lock;
 pub mod notify;
+pub mod sockets;
 pub mod tokens;
+mod web;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -33,12 +35,17 @@ use torg_wire::sasl::Policy;
 use tracing::{info, warn};
 
 use self::bridges::{Applied, Bridges, Environment};
+use self::certificates::{Stamp, Warnings};
 use self::concentrator::Running;
 pub use self::error::StartError;
 use self::federation::Federation;
 use self::lock::Lock;
+use self::sockets::Sockets;
+use self::web::Web;
+pub use self::web::socket_path;
 use crate::concentrator::Tree;
 use crate::config::{self, BridgeConfig, Config, Settings};
+use crate::console::status::days_left;
 use crate::telemetry;
 
 /// Total time from the order to stop to the end (architecture, "Shutdown").
@@ -49,6 +56,9 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(20);
 const CONCENTRATOR_WITHIN: Duration = Duration::from_secs(6);
 const SESSIONS_WITHIN: Duration = Duration::from_secs(7);
 const STORE_RESERVE: Duration = Duration::from_secs(1);
+
+/// How often a leaf of our own is looked at; it is renewed months before its end.
+const RENEW_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Where the appliance really listens.
 #[derive(Clone, Debug, Default)]
@@ -61,12 +71,26 @@ pub struct Addresses {
     pub s2s: Vec<SocketAddr>,
     /// Other servers, for TLS from the first byte.
     pub s2s_tls: Vec<SocketAddr>,
+    /// For WebSocket and host-meta inside TLS.
+    pub https: Vec<SocketAddr>,
+    /// For the redirect, HTTP-01 and proxies.
+    pub http: Vec<SocketAddr>,
+    /// For metrics, health and status.
+    pub admin: Vec<SocketAddr>,
 }
 
 impl Addresses {
     /// Each address with the kind of its listener, as configured.
     pub fn each(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        let kinds = [("c2s", &self.c2s), ("c2s_tls", &self.c2s_tls), ("s2s", &self.s2s), ("s2s_tls", &self.s2s_tls)];
+        let kinds = [
+            ("c2s", &self.c2s),
+            ("c2s_tls", &self.c2s_tls),
+            ("s2s", &self.s2s),
+            ("s2s_tls", &self.s2s_tls),
+            ("https", &self.https),
+            ("http", &self.http),
+            ("admin", &self.admin),
+        ];
         kinds.into_iter().flat_map(|(kind, addresses)| addresses.iter().map(move |address| (kind, *address)))
     }
 }
@@ -84,6 +108,10 @@ pub struct Appliance {
     concentrator: Option<Running>,
     federation: Federation,
     broker: Broker,
+    web: Option<Web>,
+    stamp: Stamp,
+    warnings: Warnings,
+    looked: Instant,
     store: Arc<dyn Engine>,
     _lock: Lock,
 }
@@ -117,6 +145,14 @@ impl Appliance {
     /// # Errors
     /// What keeps it from starting; nothing of it is left running.
     pub async fn start(config: Config, names: SelfNames) -> Result<Self, StartError> {
+        Self::start_with(config, names, Sockets::default()).await
+    }
+
+    /// As [`Appliance::start`], with sockets that the service manager opened.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(config: Config, names: SelfNames, mut sockets: Sockets) -> Result<Self, StartError> {
         let Config { settings, bridges } = config;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         make_store_directory(&settings.store);
@@ -124,11 +160,13 @@ impl Appliance {
         let (store, accounts) = open_accounts(&settings).await?;
         let accounts = accounts.with_tokens(tokens::secret(&settings.store).await?);
         let certificate = certificates::load(&settings, names, Arc::clone(&clock)).await?;
-        let c2s = bind(&settings.broker.c2s).await?;
-        let c2s_tls = bind(&settings.broker.c2s_tls).await?;
+        let c2s = sockets.take("c2s", &settings.broker.c2s).await?;
+        let c2s_tls = sockets.take("c2s_tls", &settings.broker.c2s_tls).await?;
+        let web = web::Bound::new(&mut sockets, &settings.broker.web).await?;
         let mut addresses = Addresses { c2s: local(&c2s)?, c2s_tls: local(&c2s_tls)?, ..Addresses::default() };
+        web.tell(&mut addresses)?;
         let federation = settings.broker.federation.as_ref();
-        let mut federation = Federation::prepare(federation, &clock, &mut addresses).await?;
+        let mut federation = Federation::prepare(federation, &clock, &mut sockets, &mut addresses).await?;
 
         let policy = Policy {
             scram_sha1: settings.broker.scram_sha_1,
@@ -155,6 +193,10 @@ impl Appliance {
             federation: Federation::default(),
             sources: BTreeSet::new(),
             authority: certificate.authority,
+            web: None,
+            stamp: Stamp::of(&settings.broker),
+            warnings: Warnings::default(),
+            looked: Instant::now(),
             settings,
             names,
             clock,
@@ -170,6 +212,17 @@ impl Appliance {
         c2s_tls.into_iter().for_each(|listener| appliance.broker.listen_c2s_tls(listener));
         federation.listen(&appliance.broker);
         appliance.federation = federation;
+        let parts = web::Parts {
+            settings: &appliance.settings,
+            broker: &appliance.broker,
+            store: &appliance.store,
+            clock: &appliance.clock,
+            tree: &appliance.tree,
+            lines: appliance.bridges.states(),
+            certificate_source: certificates::source(&appliance.settings.broker),
+        };
+        appliance.web = Some(web.serve(&parts)?);
+        appliance.warn_of_expiry();
         for (kind, address) in appliance.addresses.each() {
             info!(kind, %address, "Listening.");
         }
@@ -262,8 +315,25 @@ impl Appliance {
         Ok(Reloaded { lines, restart_needed })
     }
 
-    /// Renews the certificate of the local authority when its end is near; call it about once a day.
-    pub async fn renew_certificate(&mut self) {
+    /// Takes changed certificate files into use, renews a leaf of our own when its end is near, and warns of an end that comes; call it
+    /// about once a minute.
+    pub async fn look_after_certificate(&mut self) {
+        let stamp = Stamp::of(&self.settings.broker);
+        let changed = stamp != self.stamp;
+        if changed || self.looked.elapsed() >= RENEW_EVERY {
+            // A pair that is half written does not load; its other half changes the stamp again.
+            (self.stamp, self.looked) = (stamp, Instant::now());
+            self.renew_certificate().await;
+        }
+        self.warn_of_expiry();
+    }
+
+    fn warn_of_expiry(&mut self) {
+        let until = self.broker.entrance().tls().until();
+        self.warnings.tell(days_left(until, self.clock.now()), &until.to_string());
+    }
+
+    async fn renew_certificate(&mut self) {
         let renewed = certificates::load(&self.settings, self.names, Arc::clone(&self.clock)).await;
         let replaced = renewed.and_then(|certificate| Ok(self.broker.reload_tls(&certificate.loaded)?));
         if let Err(error) = replaced {
@@ -273,7 +343,8 @@ impl Appliance {
 
     /// Ends everything in order within [`STOP_WITHIN`]. False if a part had to be cut off.
     pub async fn stop(self) -> bool {
-        let Self { concentrator, mut bridges, broker, store, .. } = self;
+        let Self { concentrator, mut bridges, broker, store, web, .. } = self;
+        drop(web); // nobody is told any more how it is
         let deadline = Instant::now() + STOP_WITHIN;
         let mut in_time = true;
         if let Some(concentrator) = concentrator {
@@ -314,15 +385,6 @@ fn make_store_directory(store: &Path) {
     if let Some(parent) = store.parent() {
         let _ = std::fs::create_dir_all(parent);
     }
-}
-
-async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for &address in addresses {
-        let listener = TcpListener::bind(address).await;
-        listeners.push(listener.map_err(|error| StartError::ConfigListen { address, error })?);
-    }
-    Ok(listeners)
 }
 
 fn local(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {

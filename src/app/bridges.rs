@@ -50,7 +50,29 @@ pub struct Environment {
 /// The running lines.
 pub struct Bridges {
     environment: Environment,
+    states: Arc<LineStates>,
     running: BTreeMap<LineKey, Line>,
+}
+
+/// What is wrong with each line, for whoever is asked how the appliance is.
+#[derive(Debug, Default)]
+pub struct LineStates(Mutex<BTreeMap<LineKey, Option<String>>>);
+
+impl LineStates {
+    /// Each line as `bridge/line`, with what is wrong with it.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<String, Option<String>> {
+        let states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.iter().map(|(key, state)| (format!("{}/{}", key.bridge, key.line), state.clone())).collect()
+    }
+
+    fn set(&self, key: &LineKey, failure: Option<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), failure);
+    }
+
+    fn remove(&self, key: &LineKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
 }
 
 /// One running line.
@@ -79,7 +101,7 @@ impl Bridges {
     /// No lines yet.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
-        Self { environment, running: BTreeMap::new() }
+        Self { environment, states: Arc::default(), running: BTreeMap::new() }
     }
 
     /// Makes the running lines those of `bridges`. Returns when every new line has announced its nodes or failed once.
@@ -106,6 +128,7 @@ impl Bridges {
             if matches!(change, LineChange::Gone | LineChange::Replaced)
                 && let Some(line) = self.running.remove(key)
             {
+                self.states.remove(key);
                 leaving.push((key.clone(), line));
             }
         }
@@ -130,6 +153,12 @@ impl Bridges {
     /// Stops every line, all at once; those that are not done by `deadline` are cut off, and the answer is false.
     pub async fn stop(&mut self, deadline: Instant) -> bool {
         stop(std::mem::take(&mut self.running).into_iter().collect(), deadline).await
+    }
+
+    /// What is wrong with each line.
+    #[must_use]
+    pub fn states(&self) -> Arc<LineStates> {
+        Arc::clone(&self.states)
     }
 
     /// Number of lines.
@@ -160,7 +189,10 @@ impl Bridges {
             announced: Mutex::default(),
             settle,
         });
-        let task = tokio::spawn(supervise(key, line, self.environment.clone(), stop.clone(), Arc::clone(&nodes)));
+        self.states.set(&key, None);
+        let states = Arc::clone(&self.states);
+        let task =
+            tokio::spawn(supervise(key, line, self.environment.clone(), stop.clone(), Arc::clone(&nodes), states));
         Line { fingerprint, nodes, stop, settled, task }
     }
 }
@@ -190,6 +222,7 @@ async fn supervise(
     environment: Environment,
     stop: CancellationToken,
     nodes: Arc<LineNodes>,
+    states: Arc<LineStates>,
 ) {
     nodes.settle_if_complete();
     let mut backoff = Backoff::default();
@@ -223,12 +256,14 @@ async fn supervise(
             }
         };
         nodes.failed(&environment, &cause);
+        states.set(&key, Some(cause));
         tokio::select! {
             // Both branches are cancellation safe: a timer and a token.
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => break,
         }
         nodes.retire_all();
+        states.set(&key, None);
         info!(bridge = %key.bridge, line = %key.line, "Starting the line again.");
     }
     nodes.retire_all();

@@ -26,6 +26,28 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// A listener for administrators can be reached by others.
+    #[error("The admin listener {address} can be reached from other machines, so it needs [broker.web] admin_token_file.")]
+    ConfigAdmin {
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// A socket of the service manager is for no listener.
+    #[error("The socket named \"{name}\" that the service manager passed cannot be used: {text}.")]
+    ConfigSocket {
+        /// Its `FileDescriptorName`.
+        name: String,
+        /// What is wrong, or the names that are known.
+        text: String,
+    },
+    /// The token of administrators is missing or too short.
+    #[error("The file {} cannot be used as the administrators' token: {text}.", .path.display())]
+    ConfigToken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        text: String,
+    },
     /// Certificate or key cannot be used.
     #[error("TLS cannot be set up: {0}.")]
     ConfigTls(#[from] TlsError),
@@ -59,7 +81,7 @@ fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => " Another program uses this port.",
         io::ErrorKind::AddrNotAvailable => " This machine has no such address.",
-        io::ErrorKind::PermissionDenied => " Ports below 1024 need a permission; 5222 and 5223 do not.",
+        io::ErrorKind::PermissionDenied => " Ports below 1024 need a permission, or systemd/torg.socket; 5222 and 5223 do not.",
         _ => "",
     }
 }

@@ -8,7 +8,8 @@ use torg_core::s2s::TcpConnector;
 use torg_core::{Broker, Builder};
 use torg_thing::Clock;
 
-use super::{Addresses, StartError, bind, local};
+use super::sockets::Sockets;
+use super::{Addresses, StartError, local};
 use crate::config::FederationConfig;
 
 /// What is needed of it while it runs, and its listeners until they are served.
@@ -24,12 +25,14 @@ impl Federation {
     pub(super) async fn prepare(
         config: Option<&FederationConfig>,
         clock: &Arc<dyn Clock>,
+        sockets: &mut Sockets,
         addresses: &mut Addresses,
     ) -> Result<Federation, StartError> {
         let Some(config) = config else { return Ok(Federation::default()) };
         let resolver = Arc::new(Dns::new(config.dns.clone()));
         let peers = Arc::new(Peers::new(&config.peers, resolver, Arc::clone(clock))?);
-        let (s2s, s2s_tls) = (bind(&config.s2s).await?, bind(&config.s2s_tls).await?);
+        let s2s = sockets.take("s2s", &config.s2s).await?;
+        let s2s_tls = sockets.take("s2s_tls", &config.s2s_tls).await?;
         (addresses.s2s, addresses.s2s_tls) = (local(&s2s)?, local(&s2s_tls)?);
         Ok(Federation { peers: Some(peers), s2s, s2s_tls })
     }

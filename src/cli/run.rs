@@ -14,11 +14,12 @@ use super::args::Run;
 use super::check::tell;
 use super::{Failure, Terminal};
 use crate::app::bridges::Applied;
+use crate::app::sockets::Sockets;
 use crate::app::{Appliance, SelfNames, notify};
 use crate::{catalog, config, telemetry};
 
-/// How often the local certificate is looked at.
-const CERTIFICATE_CHECK: Duration = Duration::from_secs(24 * 3600);
+/// How often the certificate is looked at: whoever puts a new one in its place sees it served within a minute.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(60);
 
 /// How often the watchdog's branch runs when no service manager watches: never mind, but a timer needs a period.
 const NO_WATCHDOG: Duration = Duration::from_secs(3600);
@@ -40,10 +41,11 @@ pub(super) fn run(arguments: &Run, terminal: &mut Terminal<'_>) -> Result<(), Fa
         Err(errors) => return Err(tell(&errors, "configuration", terminal)?),
     };
     telemetry::start(config.settings.log);
+    let sockets = Sockets::inherited().map_err(|error| Failure::failed(error.to_string()))?;
     block_on(async {
         // Signals are caught before anything is started, so that none is lost.
         let mut signals = Signals::new()?;
-        let appliance = Appliance::start(config, SelfNames::DomainOnly).await;
+        let appliance = Appliance::start_with(config, SelfNames::DomainOnly, sockets).await;
         let mut appliance = appliance.map_err(|error| Failure::failed(error.to_string()))?;
         // An appliance does not end because nobody reads its standard output.
         let _ = announce(&appliance, arguments.print_addresses, terminal);
@@ -114,7 +116,7 @@ async fn serve(appliance: &mut Appliance, file: &Path, signals: &mut Signals) {
                     error!("A part of the appliance has ended; the service manager will start it again.");
                 }
             }
-            _ = certificate.tick() => appliance.renew_certificate().await,
+            _ = certificate.tick() => appliance.look_after_certificate().await,
         }
     }
 }

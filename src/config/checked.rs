@@ -11,6 +11,8 @@ use torg_core::peers::PeerSettings;
 use torg_thing::{BridgeLine, SourceId};
 use torg_wire::jid::BareJid;
 
+use super::web::WebConfig;
+use crate::acme::AcmeConfig;
 use crate::telemetry::Log;
 
 /// A checked configuration.
@@ -62,6 +64,18 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// Streams from and to other servers; none means that there are none.
     pub federation: Option<FederationConfig>,
+    /// The listeners of the web.
+    pub web: WebConfig,
+    /// Certificates from an authority; none means those of `tls` or our own.
+    pub acme: Option<AcmeConfig>,
+}
+
+impl BrokerConfig {
+    /// Names of our own beside the domain, which a certificate of our own authority names too.
+    #[must_use]
+    pub fn services(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Streams from and to other servers.

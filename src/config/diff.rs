@@ -62,12 +62,21 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
     let listeners = |settings: &Settings| {
         settings.broker.federation.as_ref().map(|on| (on.s2s.clone(), on.s2s_tls.clone(), on.dns.clone()))
     };
+    let web = |settings: &Settings| {
+        let web = &settings.broker.web;
+        (web.websocket.clone(), web.origins.clone(), web.admin_token_file.clone())
+    };
     let differences = [
         ("broker.domain", old.broker.domain != new.broker.domain),
         ("broker.admins", old.broker.admins != new.broker.admins),
         ("broker.listen.c2s", old.broker.c2s != new.broker.c2s),
         ("broker.listen.c2s_tls", old.broker.c2s_tls != new.broker.c2s_tls),
         ("broker.listen.s2s", listeners(old) != listeners(new)),
+        ("broker.listen.https", old.broker.web.https != new.broker.web.https),
+        ("broker.listen.http", old.broker.web.http != new.broker.web.http),
+        ("broker.listen.admin", old.broker.web.admin != new.broker.web.admin),
+        ("broker.web", web(old) != web(new)),
+        ("broker.acme", old.broker.acme != new.broker.acme),
         ("broker.auth.scram_sha_1", old.broker.scram_sha_1 != new.broker.scram_sha_1),
         ("broker.limits", old.broker.limits != new.broker.limits),
         ("broker.auth.plain", old.broker.plain != new.broker.plain),

@@ -10,12 +10,14 @@ mod raw;
 mod read;
 #[cfg(test)]
 mod tests;
+mod web;
 
 pub use checked::{
     BridgeConfig, BrokerConfig, ConcentratorConfig, Config, FederationConfig, RemoteConfig, Settings, TlsFiles,
 };
 pub use diff::{LineChange, LineKey, RestartNeeded, lines, needs_restart};
 pub use peers::PEERS_MAX;
+pub use web::WebConfig;
 pub use read::{CONF_D_FILES_MAX, load, parse};
 
 /// A commented sample configuration, which loads as it is.

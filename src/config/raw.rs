@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::web::{RawAcme, RawWeb};
 use super::peers::{RawFederation, RawPeer};
 
 /// Configuration of a Torg appliance (`torg.toml`, and each file of `conf.d`).
@@ -43,6 +44,10 @@ pub(super) struct RawBroker {
     pub(super) listen: RawListen,
     /// Certificate and key. Without this section a local certificate authority is made at the first start.
     pub(super) tls: Option<RawTls>,
+    /// Certificates from an authority that asks for proof by itself, instead of [broker.tls].
+    pub(super) acme: Option<RawAcme>,
+    /// XMPP in the browser, and who may look at the appliance from elsewhere.
+    pub(super) web: Option<RawWeb>,
     /// How clients may log in.
     #[serde(default)]
     pub(super) auth: RawAuth,
@@ -119,6 +124,12 @@ pub(super) struct RawListen {
     pub(super) s2s: Option<Vec<String>>,
     /// Servers that speak TLS from the first byte. Default: none.
     pub(super) s2s_tls: Option<Vec<String>>,
+    /// Browsers and others that speak XMPP over WebSocket, inside TLS; also host-meta. Default: none.
+    pub(super) https: Option<Vec<String>>,
+    /// Redirect to https and proofs for certificates; on a loopback address also WebSocket behind a proxy. Default: none.
+    pub(super) http: Option<Vec<String>>,
+    /// Metrics, health and status, for this machine unless [broker.web] has an admin_token_file. Default: none.
+    pub(super) admin: Option<Vec<String>>,
 }
 
 /// Certificate and key of the domain, PEM files.

@@ -17,6 +17,7 @@ use super::bridges::{bridges, has_bridge};
 use super::checked::{BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
 use super::peers;
 use super::raw::{Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawTls};
+use super::web;
 use crate::telemetry::{Format, Level, Log};
 
 /// Most files read from `conf.d`: a fleet tool writes a handful; more is a wrong directory.
@@ -197,7 +198,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
             }
         }
     }
-    let RawListen { c2s, c2s_tls, s2s, s2s_tls } = raw.listen;
+    let RawListen { c2s, c2s_tls, s2s, s2s_tls, https, http, admin } = raw.listen;
     if [&c2s, &c2s_tls].iter().all(|list| list.as_ref().is_some_and(Vec::is_empty)) {
         errors.push(document.error_at("broker.listen", "leaves no way to connect: c2s and c2s_tls are both empty"));
     }
@@ -217,6 +218,12 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         }
     }
     let client_ca = raw.auth.client_ca.as_deref().map(|text| check_client_ca(document, text, errors));
+    let web = [("https", https, 443), ("http", http, 80), ("admin", admin, 5290)].map(|(key, list, port)| {
+        listeners(document, &format!("broker.listen.{key}"), Some(list.unwrap_or_default()), port, errors)
+    });
+    let web = web::check_web(document, raw.web, web, errors);
+    let has_files = raw.tls.is_some();
+    let acme = raw.acme.map(|acme| web::check_acme(document, acme, domain.as_ref(), &web, has_files, errors));
     let tls = raw.tls.map(|tls| check_tls(document, &tls, domain.as_ref(), errors));
     Some(BrokerConfig {
         domain: domain?,
@@ -231,6 +238,8 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         client_ca,
         limits: limits(&raw.limits),
         federation,
+        web,
+        acme: acme.flatten(),
     })
 }
 

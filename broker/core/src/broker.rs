@@ -21,6 +21,7 @@ use crate::allowance::Allowances;
 use crate::blocking::{self, Blocklists};
 use crate::c2s::{self, Begin, Entrance, Gate, Listener, Shell};
 use crate::changes::{self, Changes};
+use crate::counters::Counters;
 use crate::credentials::Credentials;
 use crate::limits::{IDLE_TIME, Limits};
 use crate::mesh::{Mesh, Solo};
@@ -147,6 +148,7 @@ impl Builder {
             offline: Offline::new(Arc::clone(&self.store)),
             sm: sm::Kept::new(Arc::clone(&self.store)),
             changes,
+            counters: Counters::default(),
             allowances: Allowances::default(),
             blocking: Blocklists::open(Arc::clone(&self.store)).await?,
             personal: Personal::new(Arc::clone(&self.store), self.clock.now()),

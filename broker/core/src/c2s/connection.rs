@@ -117,6 +117,7 @@ impl<C: Codec> Connection<C> {
             Output::Stanza(stanza) if self.is_managed() => Box::pin(self.handle_counted(stanza)).await,
             Output::Stanza(stanza) => {
                 let Some(bound) = &self.bound else { return Ok(None) };
+                self.shell.router.shared().counters.stanzas_received.add(1);
                 match self.shell.router.accept(&bound.session, stanza) {
                     Ok(None) => {}
                     Ok(Some(work)) => work.await,
@@ -190,6 +191,7 @@ impl<C: Codec> Connection<C> {
             Ok(()) => {
                 self.bound = Some(Bound::new(self.shell.router.clone(), session));
                 self.welcome(&account);
+                self.shell.router.shared().counters.bound.add(1);
                 tracing::debug!(session = %jid, mechanism = mechanism.name(), "Session bound.");
                 self.machine.bound(Ok(jid), now());
             }
@@ -289,6 +291,7 @@ impl<C: Codec> Connection<C> {
 
     /// Bytes of a logged-in client count against the rate of its account. Beyond it we read later, and TCP makes the client wait.
     fn count(&mut self, bytes: usize) {
+        self.shell.router.shared().counters.bytes_received.add(u64::try_from(bytes).unwrap_or(u64::MAX));
         let Some(bound) = &self.bound else { return };
         let now = now();
         let wait = bound.session.allowance.take_bytes(bytes, now);
@@ -317,6 +320,10 @@ impl<C: Codec> Connection<C> {
             written = timeout(STUCK, write) => written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??,
             () = taken_over => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
+        let counters = &self.shell.router.shared().counters;
+        counters.bytes_sent.add(u64::try_from(self.out.len()).unwrap_or(u64::MAX));
+        let stanzas = self.bound.as_ref().map_or(0, |bound| bound.in_flight.len());
+        counters.stanzas_sent.add(u64::try_from(stanzas).unwrap_or(u64::MAX));
         self.out = Vec::new();
         if let Some(bound) = &mut self.bound {
             bound.written();

@@ -14,7 +14,8 @@ use super::codec::Codec;
 use super::connection::Connection;
 use super::gate::{Door, Place};
 use super::{Shell, finish, note, seed};
-use crate::tls::Served;
+use crate::counters::Numbers;
+use crate::tls::{Loaded, Served, TlsError};
 
 /// A way into the broker for connections accepted elsewhere. Cheap to clone.
 #[derive(Clone)]
@@ -33,7 +34,22 @@ impl Entrance {
 
     /// A place for a connection that has not logged in, counted together with those of all other listeners; `None` if there is none.
     pub fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
-        self.0.gate.enter(address)
+        let place = self.0.gate.enter(address);
+        let counters = &self.0.router.shared().counters;
+        if place.is_some() { counters.accepted.add(1) } else { counters.refused.add(1) }
+        place
+    }
+
+    /// What the broker has done and holds. Looks at every session, so ask it every few seconds, not for every stanza.
+    pub fn numbers(&self) -> Numbers {
+        let shared = self.0.router.shared();
+        let sessions = shared.sessions.all();
+        Numbers {
+            sessions: sessions.len(),
+            waiting: sessions.iter().map(|session| session.queue.len()).sum(),
+            unauthenticated: self.0.gate.inside(),
+            ..shared.counters.numbers()
+        }
     }
 
     /// As [`Entrance::enter`], but waits for a place as long as connections may; read nothing from it until there is one.
@@ -48,6 +64,14 @@ impl Entrance {
     /// The certificate in force.
     pub fn tls(&self) -> Arc<Served> {
         self.0.tls.current()
+    }
+
+    /// Serves another certificate to connections that begin from now on.
+    ///
+    /// # Errors
+    /// The old one stays in force.
+    pub fn replace_certificate(&self, certificate: &Loaded) -> Result<(), TlsError> {
+        self.0.tls.replace(certificate)
     }
 
     /// Runs a task that the broker's stop waits for, and cuts off at its deadline.

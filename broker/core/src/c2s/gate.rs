@@ -70,6 +70,11 @@ impl Gate {
         Gate { most, most_per_address, inside: Mutex::default() }
     }
 
+    /// How many are inside now.
+    pub(crate) fn inside(&self) -> usize {
+        self.lock().all
+    }
+
     /// One more comes from this address (`None`: from this process).
     pub(crate) fn knock(self: &Arc<Self>, address: Option<IpAddr>) -> Door {
         let address = address.map(subscriber);

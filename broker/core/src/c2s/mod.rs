@@ -74,11 +74,19 @@ pub(crate) async fn listen<L: Listener>(shell: Arc<Shell>, mut listener: L, begi
         };
         match accepted {
             Ok((socket, address)) => {
+                let counters = &shell.router.shared().counters;
                 let shared = Arc::clone(&shell);
                 match shell.gate.knock(address) {
-                    Door::Open(place) => shell.router.spawn(serve(shared, socket, begin, place)),
-                    Door::Wait(waiting) => shell.router.spawn(wait(shared, socket, begin, waiting)),
+                    Door::Open(place) => {
+                        counters.accepted.add(1);
+                        shell.router.spawn(serve(shared, socket, begin, place));
+                    }
+                    Door::Wait(waiting) => {
+                        counters.accepted.add(1);
+                        shell.router.spawn(wait(shared, socket, begin, waiting));
+                    }
                     Door::Shut => {
+                        counters.refused.add(1);
                         tracing::debug!(?address, "Connection refused: too many have not logged in.");
                     }
                 }

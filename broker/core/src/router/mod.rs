@@ -32,6 +32,7 @@ pub(crate) use letter::{Letter, Taken};
 use crate::allowance::{Allowance, Allowances};
 use crate::blocking::Blocklists;
 use crate::changes::Changes;
+use crate::counters::Counters;
 use crate::credentials::{Credentials, CredentialsUnavailable};
 use crate::identity::{Envelope, Proof};
 use crate::limits::Limits;
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) offline: Offline,
     pub(crate) sm: Kept,
     pub(crate) changes: Changes,
+    pub(crate) counters: Counters,
     pub(crate) allowances: Allowances,
     pub(crate) blocking: Blocklists,
     pub(crate) personal: Personal,

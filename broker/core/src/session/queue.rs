@@ -182,6 +182,11 @@ impl Queue {
         inner.count() <= QUEUE_STANZAS / 2 && inner.bytes <= QUEUE_BYTES / 2
     }
 
+    /// Stanzas that wait to be written, or are kept for want of an acknowledgement.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().count()
+    }
+
     /// Nothing waits, and nothing is kept for want of an acknowledgement.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().count() == 0

@@ -81,14 +81,28 @@ impl Authority {
     /// # Errors
     /// The directory cannot be read or written, its files are damaged, or the domain is no DNS name.
     pub fn certificate(&self, domain: &str, names: SelfNames, now: Timestamp) -> Result<LocalCertificate, TlsError> {
+        self.certificate_for(domain, &[], names, now)
+    }
+
+    /// As [`Authority::certificate`], with further names: those of components and services at addresses of their own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn certificate_for(
+        &self,
+        domain: &str,
+        others: &[String],
+        names: SelfNames,
+        now: Timestamp,
+    ) -> Result<LocalCertificate, TlsError> {
         files::make_directory(&self.directory)?;
         let is_new = !self.file("ca.pem").exists();
         if is_new {
             self.make_authority(domain, now)?;
         }
         let leaf = CertificateFiles { certificate: self.file("leaf.pem"), key: self.file("leaf.key") };
-        if is_new || !self.leaf_is_good(&leaf, domain, names, now) {
-            self.make_leaf(&leaf, domain, names, now)?;
+        if is_new || !self.leaf_is_good(&leaf, domain, others, names, now) {
+            self.make_leaf(&leaf, domain, others, names, now)?;
         }
         Ok(LocalCertificate { files: leaf, authority: self.file("ca.pem"), is_new })
     }
@@ -109,6 +123,7 @@ impl Authority {
         &self,
         leaf: &CertificateFiles,
         domain: &str,
+        others: &[String],
         names: SelfNames,
         now: Timestamp,
     ) -> Result<(), TlsError> {
@@ -122,7 +137,7 @@ impl Authority {
 
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(TlsError::internal)?;
         let mut params = params(now, LEAF_DAYS)?;
-        let alternatives = CertificateParams::new(leaf_names(domain, names)?)
+        let alternatives = CertificateParams::new(leaf_names(domain, others, names)?)
             .map_err(|_| TlsError::ConfigDomain { domain: domain.into() })?;
         params.subject_alt_names = alternatives.subject_alt_names;
         params.distinguished_name.push(DnType::CommonName, domain);
@@ -135,12 +150,20 @@ impl Authority {
     }
 
     /// A pair that a crash left half written, a file that was tampered with, or a new wish for names: all are simply made anew.
-    fn leaf_is_good(&self, leaf: &CertificateFiles, domain: &str, names: SelfNames, now: Timestamp) -> bool {
+    fn leaf_is_good(
+        &self,
+        leaf: &CertificateFiles,
+        domain: &str,
+        others: &[String],
+        names: SelfNames,
+        now: Timestamp,
+    ) -> bool {
         let Ok(loaded) = leaf.load(domain, now) else { return false };
         let Ok(certificate) = loaded.certified.end_entity_cert() else { return false };
         let enough = now.plus(std::time::Duration::from_secs(RENEW_BEFORE_DAYS.unsigned_abs() * 86_400)) < loaded.until;
         let loopback = names == SelfNames::DomainOnly || leaf.load("localhost", now).is_ok();
-        enough && loopback && self.signed(certificate)
+        let others = others.iter().all(|name| leaf.load(name, now).is_ok());
+        enough && loopback && others && self.signed(certificate)
     }
 
     fn signed(&self, leaf: &rustls::pki_types::CertificateDer<'_>) -> bool {
@@ -169,8 +192,11 @@ impl Authority {
 /// Everything in the directory is for us only; the operator copies `ca.pem` out of it as root.
 const SECRET: u32 = 0o600;
 
-fn leaf_names(domain: &str, names: SelfNames) -> Result<Vec<String>, TlsError> {
+fn leaf_names(domain: &str, others: &[String], names: SelfNames) -> Result<Vec<String>, TlsError> {
     let mut all = vec![server_name(domain)?.to_str().into_owned()];
+    for other in others {
+        all.push(server_name(other)?.to_str().into_owned());
+    }
     if names == SelfNames::Loopback {
         all.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
     }

@@ -26,6 +26,8 @@ pub struct CertificateFiles {
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub(super) certified: Arc<CertifiedKey>,
+    /// Start of the leaf's validity.
+    pub from: Timestamp,
     /// End of the leaf's validity.
     pub until: Timestamp,
 }
@@ -39,7 +41,7 @@ impl CertificateFiles {
         let chain = chain(&self.certificate)?;
         let leaf =
             chain.first().ok_or_else(|| TlsError::ConfigNoCertificate { path: self.certificate.clone() })?.clone();
-        let until = self.check_leaf(&leaf, domain, now)?;
+        let (from, until) = self.check_leaf(&leaf, domain, now)?;
         let key = key(&self.key)?;
         let certified =
             CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
@@ -48,10 +50,10 @@ impl CertificateFiles {
                 }
                 other => TlsError::ConfigDamaged { path: self.key.clone(), text: other.to_string() },
             })?;
-        Ok(Loaded { certified: Arc::new(certified), until })
+        Ok(Loaded { certified: Arc::new(certified), from, until })
     }
 
-    fn check_leaf(&self, leaf: &CertificateDer<'_>, domain: &str, now: Timestamp) -> Result<Timestamp, TlsError> {
+    fn check_leaf(&self, leaf: &CertificateDer<'_>, domain: &str, now: Timestamp) -> Result<(Timestamp, Timestamp), TlsError> {
         let path = &self.certificate;
         let damaged = |text: String| TlsError::ConfigDamaged { path: path.clone(), text };
         let (from, until) = validity(leaf).map_err(damaged)?;
@@ -67,7 +69,7 @@ impl CertificateFiles {
         let name = server_name(domain)?;
         rustls::client::verify_server_name(&parsed, &name)
             .map_err(|_| TlsError::ConfigWrongName { path: path.clone(), domain: domain.into() })?;
-        Ok(until)
+        Ok((from, until))
     }
 }
 

@@ -16,6 +16,9 @@ use super::{DeviceAuthority, Loaded, TlsError, binding};
 /// ALPN name of client streams over direct TLS (XEP-0368 §4).
 pub const ALPN_XMPP_CLIENT: &[u8] = b"xmpp-client";
 
+/// ALPN name of what the web listener speaks (RFC 7301 §6).
+const ALPN_HTTP: &[u8] = b"http/1.1";
+
 /// Session tickets given to each TLS 1.3 client: one, since a thing keeps its stream for weeks and resumes once.
 const TICKETS: usize = 1;
 
@@ -30,6 +33,7 @@ pub struct ServerTls {
 #[derive(Debug)]
 pub struct Served {
     config: Arc<ServerConfig>,
+    https: Arc<ServerConfig>,
     peers: PeerConfigs,
     end_point: Option<Vec<u8>>,
     until: Timestamp,
@@ -87,7 +91,9 @@ impl Served {
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         let end_point = certificate.certified.end_entity_cert().ok().and_then(binding::server_end_point);
         let peers = PeerConfigs::new(&certificate.certified)?;
-        Ok(Served { config: Arc::new(config), peers, end_point, until: certificate.until })
+        let mut https = config.clone();
+        https.alpn_protocols = vec![ALPN_HTTP.to_vec()];
+        Ok(Served { config: Arc::new(config), https: Arc::new(https), peers, end_point, until: certificate.until })
     }
 
     /// For `tokio_rustls::TlsAcceptor` or a bare `ServerConnection`.
@@ -103,6 +109,11 @@ impl Served {
     /// For connections to other servers, after STARTTLS or direct (XEP-0368). Takes any certificate, as [`Served::peer_accepting`] does.
     pub fn peer_connecting(&self, direct_tls: bool) -> Arc<ClientConfig> {
         if direct_tls { self.peers.connecting_direct.clone() } else { self.peers.connecting.clone() }
+    }
+
+    /// For connections of the web: the same certificate, another protocol.
+    pub fn https(&self) -> Arc<ServerConfig> {
+        self.https.clone()
     }
 
     /// End of the certificate's validity.
