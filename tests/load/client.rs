@@ -23,9 +23,6 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// An answer that takes longer means that the server is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// About the size of one reading as a sensor data message.
-const BODY: &str = "Voltage L1 230.1 V, Voltage L2 231.4 V, Voltage L3 229.8 V, Frequency 50.01 Hz, Power 1234.5 W";
-
 /// A name and its password.
 #[derive(Clone)]
 pub(crate) struct Account {
@@ -165,6 +162,51 @@ impl Session {
         self.send("<presence/>").await
     }
 
+    /// Adds this many contacts to its roster.
+    pub(crate) async fn add_contacts(&mut self, count: usize) -> Result<()> {
+        for number in 0..count {
+            let item = format!(
+                "<item jid='contact{number}@{}' name='Contact {number}'><group>Site</group></item>",
+                self.domain
+            );
+            self.ask(&format!("roster-{number}"), "set", &format!("<query xmlns='jabber:iq:roster'>{item}</query>"))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Fetches its roster, as clients do before their first presence.
+    pub(crate) async fn fetch_roster(&mut self) -> Result<()> {
+        self.ask("roster", "get", "<query xmlns='jabber:iq:roster'/>").await
+    }
+
+    /// Turns stream management on (XEP-0198); nothing may be on its way to this session.
+    pub(crate) async fn enable_acks(&mut self) -> Result<()> {
+        self.send("<enable xmlns='urn:xmpp:sm:3'/>").await?;
+        let answer =
+            timeout(PATIENCE, self.until_either("<enabled", "<failed")).await.context("no answer to enable")??;
+        if answer.contains("<failed") {
+            bail!("stream management is refused");
+        }
+        timeout(PATIENCE, self.until(">")).await.context("no answer to enable")?.map(drop)
+    }
+
+    async fn ask(&mut self, id: &str, kind: &str, payload: &str) -> Result<()> {
+        self.send(&format!("<iq type='{kind}' id='{id}'>{payload}</iq>")).await?;
+        loop {
+            // The roster pushes come between and are left unanswered, as by many clients.
+            let answer = timeout(PATIENCE, self.until_either("</iq>", "/>")).await.context("no answer")??;
+            if answer.contains(&format!("\"{id}\"")) || answer.contains(&format!("'{id}'")) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Its two halves.
+    pub(crate) fn split(self) -> (Reader, Writer) {
+        (Reader { read: self.read, buffer: self.buffer }, Writer(self.write))
+    }
+
     /// Asks the server something and waits for the answer, so that everything sent before has been handled.
     pub(crate) async fn ping(&mut self) -> Result<()> {
         let ping = format!("<iq type='get' id='ping-1' to='{}'><ping xmlns='urn:xmpp:ping'/></iq>", self.domain);
@@ -202,31 +244,62 @@ impl Session {
     }
 }
 
-/// Sends `count` messages from one session to the other, `window` of them under way at most; returns how many arrived.
-/// One write per message: a device does not save up its readings either.
-pub(crate) async fn stream_messages(sender: Session, receiver: Session, window: usize, count: usize) -> Result<usize> {
-    let message = format!("<message to='{}' type='chat' id='m'><body>{BODY}</body></message>", receiver.jid);
-    let Session { write: mut out, read: _unread, .. } = sender;
-    let Session { read: mut input, mut buffer, write: _open, .. } = receiver;
-    let mut chunk = vec![0; 16 * 1024];
-    let (mut sent, mut received) = (0, 0);
-    while received < count {
-        while sent < count && sent - received < window {
-            out.write_all(message.as_bytes()).await?;
-            out.flush().await?;
-            sent += 1;
+/// The reading half of a session that gets messages.
+pub(crate) struct Reader {
+    read: ReadHalf<TlsStream<TcpStream>>,
+    buffer: Vec<u8>,
+}
+
+/// The writing half of a session.
+pub(crate) struct Writer(WriteHalf<TlsStream<TcpStream>>);
+
+/// What one read has brought.
+pub(crate) struct Batch {
+    /// The messages, as they came.
+    pub(crate) messages: Vec<u8>,
+    /// How many they are.
+    pub(crate) count: usize,
+    /// Whether the server asks how many have come (XEP-0198 §4).
+    pub(crate) asked: bool,
+}
+
+impl Reader {
+    /// The next messages or a question; `None` if neither comes within `patience`.
+    pub(crate) async fn messages(&mut self, patience: Duration) -> Result<Option<Batch>> {
+        let mut chunk = vec![0; 16 * 1024];
+        loop {
+            let Ok(length) = timeout(patience, self.read.read(&mut chunk)).await else { return Ok(None) };
+            let length = length?;
+            if length == 0 {
+                bail!("the stream was closed: {}", String::from_utf8_lossy(&self.buffer));
+            }
+            self.buffer.extend_from_slice(&chunk[..length]);
+            let (count, used) = count_ends(&self.buffer, b"</message>");
+            let asked_at = find(&self.buffer[used..], b"<r ").and_then(|at| {
+                let end = find(&self.buffer[used + at..], b">")?;
+                Some(used + at + end + 1)
+            });
+            let asked = asked_at.is_some() || find(&self.buffer[..used], b"<r ").is_some();
+            if count > 0 || asked {
+                let rest = self.buffer.split_off(asked_at.unwrap_or(used));
+                let messages = std::mem::replace(&mut self.buffer, rest);
+                return Ok(Some(Batch { messages, count, asked }));
+            }
         }
-        let length = timeout(PATIENCE, input.read(&mut chunk)).await;
-        let length = length.with_context(|| format!("a message was lost: {received} of {sent}"))??;
-        if length == 0 {
-            bail!("the receiver's stream was closed: {}", String::from_utf8_lossy(&buffer));
-        }
-        buffer.extend_from_slice(&chunk[..length]);
-        let (found, used) = count_ends(&buffer, b"</message>");
-        buffer.drain(..used);
-        received += found;
     }
-    Ok(received)
+
+    /// Reads and forgets until the stream ends.
+    pub(crate) async fn drain(mut self) {
+        let mut chunk = vec![0; 4 * 1024];
+        while self.read.read(&mut chunk).await.is_ok_and(|length| length > 0) {}
+    }
+}
+
+impl Writer {
+    pub(crate) async fn send(&mut self, text: &str) -> Result<()> {
+        self.0.write_all(text.as_bytes()).await?;
+        Ok(self.0.flush().await?)
+    }
 }
 
 /// RFC 5802 §2.2 `Hi()`.

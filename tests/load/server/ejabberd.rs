@@ -1,0 +1,64 @@
+//! ejabberd as Debian ships it, with the modules that answer what Torg answers, and no shaper.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::{DOMAIN, Server, certificate, free_address};
+use crate::client::Account;
+
+pub(crate) fn ejabberd(folder: &Path, accounts: &[Account]) -> Result<Server> {
+    let home = folder.join("ejabberd");
+    certificate(&home)?;
+    fs::create_dir_all(home.join("mnesia"))?;
+    let direct_tls = free_address()?;
+    let here = home.display();
+    fs::write(
+        home.join("ejabberd.yml"),
+        format!(
+            "hosts: [\"{DOMAIN}\"]\nloglevel: error\ncertfiles: [\"{here}/both.pem\"]\nca_file: \"{here}/ca.pem\"\n\
+             auth_method: internal\nauth_password_format: scram\nauth_scram_hash: sha256\n\
+             listen:\n\
+             \x20 - {{port: {port}, ip: \"127.0.0.1\", module: ejabberd_c2s, tls: true, access: all, shaper: none, backlog: 1000}}\n\
+             shaper: {{none: infinity}}\nshaper_rules: {{max_user_sessions: 1000, c2s_shaper: none}}\n\
+             modules:\n\
+             \x20 mod_roster: {{}}\n  mod_disco: {{}}\n  mod_ping: {{}}\n  mod_offline: {{}}\n\
+             \x20 mod_stream_mgmt: {{max_ack_queue: infinity}}\n",
+            port = direct_tls.port(),
+        ),
+    )?;
+    let users: Vec<String> =
+        accounts.iter().map(|account| format!("{{<<\"{}\">>,<<\"{}\">>}}", account.user, account.password)).collect();
+    let register = format!("ejabberd_auth:try_register(User, <<\"{DOMAIN}\">>, Password)");
+    let script = format!("[{register} || {{User, Password}} <- [{}]], io:format(\"READY~n\").", users.join(","));
+    fs::write(home.join("accounts.erl"), script)?;
+    let (code, place) = (code()?, home.clone());
+    let command = move || {
+        let mut command = Command::new("erl");
+        command.arg("-noinput").arg("+P").arg("250000").arg("-pa").arg(&code);
+        command.args(["-mnesia", "dir", &format!("\"{}\"", place.join("mnesia").display())]);
+        // Plain erl needs neither a node name nor epmd.
+        let accounts = format!("file:script(\"{}\").", place.join("accounts.erl").display());
+        command.args(["-s", "ejabberd", "-eval", &accounts]).current_dir(&place);
+        command.env("EJABBERD_CONFIG_PATH", place.join("ejabberd.yml"));
+        command.env("EJABBERD_LOG_PATH", place.join("ejabberd.log"));
+        command.env("SPOOL_DIR", place.join("mnesia")).env("HOME", &place);
+        command
+    };
+    let ready = Some("READY");
+    Ok(Server { name: "ejabberd".to_owned(), home, command: Box::new(command), ready, child: None, direct_tls })
+}
+
+/// Where Debian has its code.
+fn code() -> Result<PathBuf> {
+    let places = ["/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    let folders = places.iter().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
+    folders
+        .map(|folder| folder.path().join("ebin"))
+        .find(|ebin| ebin.join("ejabberd.app").exists())
+        .context("missing ejabberd: `make bench` installs it")
+}
