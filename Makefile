@@ -3,7 +3,7 @@
 #   make demo      build, run the simulated site once, read every node through the broker as a client would
 #   make test      install the foreign peers (see tests/peers/setup), then run every test
 #   make lint      format, clippy, docs, licences
-#   make interop   only the tests against foreign clients and simulators
+#   make interop   only the tests against foreign clients and simulators, and Smack's integration tests, Prosody beside
 #   make bench     what Torg costs, beside its peers, measured in the same run
 #   make sizes     size of the binary, start time, resident memory at 1,000 fields
 #   make fuzz      ten minutes of fuzzing for each target (installs nightly and cargo-fuzz)
@@ -28,7 +28,10 @@ test: peers
 	$(CARGO) test --workspace --no-fail-fast
 
 interop: peers
+	@tests/peers/setup smack
 	$(CARGO) test --package torg --test interop -- --nocapture
+	$(CARGO) build --release --bin torg
+	python3 tests/peers/smack.py $${CARGO_TARGET_DIR:-target}/release/torg
 
 peers:
 	@tests/peers/setup test

@@ -1,0 +1,59 @@
+"""A foreign XMPP client made of aioxmpp, whose parser and types are strict: logs in, appears, writes to itself, asks the server.
+
+Takes {"jid", "password", "port", "ca"} as JSON on stdin, connects to the loopback with STARTTLS, and prints what it saw as JSON.
+"""
+
+import asyncio
+import json
+import sys
+
+import aioxmpp
+import OpenSSL.SSL
+
+PATIENCE = 20  # seconds
+
+
+async def main(order):
+    def context():
+        made = aioxmpp.security_layer.default_ssl_context()
+        made.load_verify_locations(order["ca"])
+        return made
+
+    layer = aioxmpp.make_security_layer(order["password"])
+    layer = layer._replace(
+        ssl_context_factory=context,
+        certificate_verifier_factory=aioxmpp.security_layer.PKIXCertificateVerifier,
+    )
+    connector = aioxmpp.connector.STARTTLSConnector()
+    client = aioxmpp.PresenceManagedClient(
+        aioxmpp.JID.fromstr(order["jid"]), layer, override_peer=[("127.0.0.1", order["port"], connector)]
+    )
+    disco = client.summon(aioxmpp.DiscoClient)
+    texts = asyncio.Queue()
+
+    def received(message):
+        if message.body:
+            texts.put_nowait(message.body.any())
+
+    dispatcher = client.summon(aioxmpp.dispatcher.SimpleMessageDispatcher)
+    dispatcher.register_callback(aioxmpp.MessageType.CHAT, None, received)
+    async with client.connected() as stream:
+        domain = client.local_jid.replace(localpart=None, resource=None)
+        message = aioxmpp.Message(to=client.local_jid, type_=aioxmpp.MessageType.CHAT)
+        message.body[None] = "<hello> & \u00e9\U0001f50c"
+        await client.send(message)
+        text = await asyncio.wait_for(texts.get(), PATIENCE)
+        await aioxmpp.ping.ping(client, domain)
+        info = await disco.query_info(domain)
+        roster = client.summon(aioxmpp.RosterClient)
+        await roster.set_entry(aioxmpp.JID.fromstr("friend@elsewhere.example"), name="Friend")
+        managed = stream.sm_enabled
+    return {
+        "text": text,
+        "identities": sorted(f"{identity.category}/{identity.type_}" for identity in info.identities),
+        "features": sorted(info.features),
+        "managed": managed,
+    }
+
+
+print(json.dumps(asyncio.run(asyncio.wait_for(main(json.load(sys.stdin)), 3 * PATIENCE))))
