@@ -19,6 +19,7 @@ mod clients;
 mod events;
 mod node_commands;
 mod operation;
+mod other_clients;
 mod plant;
 mod plus;
 mod quick;

@@ -204,7 +204,8 @@ impl Session {
 
     /// Its two halves.
     pub(crate) fn split(self) -> (Reader, Writer) {
-        (Reader { read: self.read, buffer: self.buffer }, Writer(self.write))
+        let (read, write, buffer) = self.into_parts();
+        (Reader { read, buffer }, Writer(write))
     }
 
     /// Asks the server something and waits for the answer, so that everything sent before has been handled.

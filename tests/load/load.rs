@@ -18,6 +18,7 @@
 )]
 
 mod appliance;
+#[allow(dead_code, reason = "shared with the survival test")]
 mod client;
 mod flood;
 mod measure;

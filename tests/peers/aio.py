@@ -11,6 +11,7 @@ import aioxmpp
 import OpenSSL.SSL
 
 PATIENCE = 20  # seconds
+HELLO = "<hello> & \u00e9\U0001f50c"
 
 
 async def main(order):
@@ -36,20 +37,23 @@ async def main(order):
             texts.put_nowait(message.body.any())
 
     dispatcher = client.summon(aioxmpp.dispatcher.SimpleMessageDispatcher)
-    dispatcher.register_callback(aioxmpp.MessageType.CHAT, None, received)
+    for kind in (aioxmpp.MessageType.CHAT, aioxmpp.MessageType.NORMAL):
+        dispatcher.register_callback(kind, None, received)
     async with client.connected() as stream:
         domain = client.local_jid.replace(localpart=None, resource=None)
         message = aioxmpp.Message(to=client.local_jid, type_=aioxmpp.MessageType.CHAT)
-        message.body[None] = "<hello> & \u00e9\U0001f50c"
+        message.body[None] = HELLO
         await client.send(message)
-        text = await asyncio.wait_for(texts.get(), PATIENCE)
+        all_texts = [await asyncio.wait_for(texts.get(), PATIENCE)]
+        while all_texts[-1] != HELLO:  # what waited for the account comes before
+            all_texts.append(await asyncio.wait_for(texts.get(), PATIENCE))
         await aioxmpp.ping.ping(client, domain)
         info = await disco.query_info(domain)
         roster = client.summon(aioxmpp.RosterClient)
         await roster.set_entry(aioxmpp.JID.fromstr("friend@elsewhere.example"), name="Friend")
         managed = stream.sm_enabled
     return {
-        "text": text,
+        "texts": all_texts,
         "identities": sorted(f"{identity.category}/{identity.type_}" for identity in info.identities),
         "features": sorted(info.features),
         "managed": managed,

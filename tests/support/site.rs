@@ -38,8 +38,17 @@ impl Site {
 
     /// The same, with these variables in its environment.
     pub(crate) fn start_with(environment: &[(&str, &str)], bridges: &str, friends: &[&str], accounts: &[&str]) -> Self {
+        Self::start_as(false, environment, bridges, friends, accounts)
+    }
+
+    /// Starts an appliance without bridges that lets clients log in with a password in the clear, inside TLS.
+    pub(crate) fn start_plain(accounts: &[&str]) -> Self {
+        Self::start_as(true, &[], "", &[], accounts)
+    }
+
+    fn start_as(plain: bool, environment: &[(&str, &str)], bridges: &str, friends: &[&str], accounts: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        write_config(folder.path(), bridges, friends);
+        write_config(folder.path(), bridges, friends, plain);
         for account in accounts {
             let jid = format!("{account}@{DOMAIN}");
             let mut add = torg_command();
@@ -88,7 +97,7 @@ impl Site {
 
     /// Writes other bridges or friends into the configuration file, for a reload.
     pub(crate) fn rewrite(&self, bridges: &str, friends: &[&str]) {
-        write_config(self.folder.path(), bridges, friends);
+        write_config(self.folder.path(), bridges, friends, false);
     }
 
     /// The file that clients must trust: the authority that the first start made.
@@ -138,13 +147,13 @@ pub(crate) fn torg_command() -> Command {
 }
 
 /// The configuration of a test site; SCRAM-SHA-1 is on because @xmpp/client knows nothing newer.
-fn write_config(folder: &Path, bridges: &str, friends: &[&str]) {
+fn write_config(folder: &Path, bridges: &str, friends: &[&str], plain: bool) {
     let friends: Vec<String> = friends.iter().map(|friend| format!("\"{friend}@{DOMAIN}\"")).collect();
     let friends = friends.join(", ");
     let text = format!(
         "[broker]\ndomain = \"{DOMAIN}\"\n\
          [broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
-         [broker.auth]\nscram_sha_1 = true\n\
+         [broker.auth]\nscram_sha_1 = true\nplain = {plain}\n\
          [store]\npath = \"torg.db\"\n\
          [concentrator]\njid = \"{GATEWAY}\"\nfriends = [{friends}]\n{bridges}"
     );
