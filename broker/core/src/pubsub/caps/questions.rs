@@ -48,7 +48,9 @@ impl Questions {
                 return None;
             }
             if full {
-                self.hashes.remove(&key);
+                // With those who waited, if this was the next of them: all are asked at their next presence.
+                let waited = self.hashes.remove(&key).map_or(0, |hash| hash.waiting.len());
+                self.waiting = self.waiting.saturating_sub(waited);
                 return None;
             }
             hash.open += 1;
@@ -80,9 +82,13 @@ impl Questions {
 
     /// Everybody who has waited to know what the hash means.
     pub(super) fn understood(&mut self, caps: &Caps) -> Vec<Asked> {
-        let Some(hash) = key(caps).and_then(|key| self.hashes.get_mut(&key)) else { return Vec::new() };
+        let Some(key) = key(caps) else { return Vec::new() };
+        let Some(hash) = self.hashes.get_mut(&key) else { return Vec::new() };
         let waiting = std::mem::take(&mut hash.waiting);
         self.waiting = self.waiting.saturating_sub(waiting.len());
+        if hash.open == 0 {
+            self.hashes.remove(&key);
+        }
         waiting.into_iter().map(|(_, asked)| asked).collect()
     }
 
@@ -127,6 +133,36 @@ mod tests {
         assert_eq!(waiting, [client(4).jid, client(5).jid]);
         assert_eq!(questions.waiting, 0);
         assert!(questions.understood(&caps("v")).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_hash_that_was_understood() {
+        let mut questions = Questions::default();
+        for n in 0..QUESTIONS_PER_HASH + 2 {
+            ask(&mut questions, &caps("v"), n);
+        }
+        for n in 0..QUESTIONS_PER_HASH {
+            questions.take(&n.to_string(), None).unwrap();
+        }
+        assert_eq!(questions.understood(&caps("v")).len(), 2);
+        assert!(questions.hashes.is_empty() && questions.open.is_empty());
+    }
+
+    #[test]
+    fn whoever_would_be_asked_next_where_there_is_no_room_is_forgotten_with_the_others() {
+        let mut questions = Questions::default();
+        for n in 0..QUESTIONS_PER_HASH + 3 {
+            ask(&mut questions, &caps("v"), n);
+        }
+        for n in 0..QUESTIONS_PER_HASH {
+            questions.take(&n.to_string(), None).unwrap();
+        }
+        for n in 0..QUESTIONS_MAX {
+            ask(&mut questions, &caps(&format!("other {n}")), n + 100);
+        }
+        assert!(questions.next(&caps("v"), "next".to_owned()).is_none());
+        assert_eq!(questions.waiting, 0);
+        assert_eq!(questions.hashes.len(), QUESTIONS_MAX);
     }
 
     #[test]
