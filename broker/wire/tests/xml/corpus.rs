@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use torg_wire::jid::Jid;
 
-use crate::{laws, machine, oracle, sasl};
+use crate::{laws, machine, oracle, peer, sasl};
 
 /// The corpus of a fuzz target, with file names.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -56,6 +56,11 @@ fn the_seeds_of_the_login_corpus_get_in() {
         assert!(sasl::check(&bytes).session.is_some(), "{}", path.display());
     };
     ["classic", "external", "fast", "plain", "second", "upgrade"].into_iter().for_each(inside);
+}
+
+#[test]
+fn the_peer_corpus_proves_nothing_that_is_not_proven() {
+    run("peer", peer::check);
 }
 
 #[test]

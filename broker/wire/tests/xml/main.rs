@@ -7,6 +7,7 @@ mod laws;
 mod limits;
 mod machine;
 mod oracle;
+mod peer;
 mod properties;
 mod sasl;
 mod strict;
