@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod attacks;
 mod events;
 mod exchange;
+mod failures;
 mod network;
 mod subscription;

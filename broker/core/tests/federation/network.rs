@@ -17,7 +17,7 @@ use torg_core::peers::{
 };
 use torg_core::s2s::{Connector, Socket, Target};
 use torg_core::tls::{Authority, SelfNames, ServerTls};
-use torg_core::{Attached, Broker, Credentials, CredentialsUnavailable, PipeConnector, pipe};
+use torg_core::{Attached, Broker, Credentials, CredentialsUnavailable, PipeConnector, PipeListener, pipe};
 use torg_store::{Engine, Sqlite};
 use torg_thing::{Clock, SystemClock};
 use torg_wire::jid::{BareJid, FullJid, Jid};
@@ -36,6 +36,8 @@ pub(crate) const DIRECT: u16 = 5270;
 pub(crate) struct Network {
     listeners: Mutex<HashMap<SocketAddr, PipeConnector>>,
     pub(crate) connects: AtomicUsize,
+    /// Connections to these are never accepted.
+    silent: Mutex<Vec<PipeListener>>,
 }
 
 #[async_trait]
@@ -177,6 +179,15 @@ impl Site {
         broker.listen_s2s_tls(listener);
         self.network.listeners.lock().unwrap().insert(SocketAddr::new(self.ip, DIRECT), connector);
         broker
+    }
+
+    /// Somebody listens at its address who never says a word.
+    pub(crate) fn stall(&self) {
+        for port in [STARTTLS, DIRECT] {
+            let (connector, listener) = pipe();
+            self.network.silent.lock().unwrap().push(listener);
+            self.network.listeners.lock().unwrap().insert(SocketAddr::new(self.ip, port), connector);
+        }
     }
 
     /// Nobody listens at its address any more.
