@@ -1,6 +1,6 @@
 //! Several brokers in memory that talk to each other: links, proofs, presence across servers, failures, attacks.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 mod attacks;
 mod events;
