@@ -27,7 +27,9 @@ pub enum StartError {
         error: io::Error,
     },
     /// A listener for administrators can be reached by others.
-    #[error("The admin listener {address} can be reached from other machines, so it needs [broker.web] admin_token_file.")]
+    #[error(
+        "The admin listener {address} can be reached from other machines, so it needs [broker.web] admin_token_file."
+    )]
     ConfigAdmin {
         /// Where it is.
         address: SocketAddr,
@@ -81,7 +83,9 @@ fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => " Another program uses this port.",
         io::ErrorKind::AddrNotAvailable => " This machine has no such address.",
-        io::ErrorKind::PermissionDenied => " Ports below 1024 need a permission, or systemd/torg.socket; 5222 and 5223 do not.",
+        io::ErrorKind::PermissionDenied => {
+            " Ports below 1024 need a permission, or systemd/torg.socket; 5222 and 5223 do not."
+        }
         _ => "",
     }
 }

@@ -19,7 +19,7 @@ use super::bridges::LineStates;
 use super::certificates::acme_folder;
 use super::error::StartError;
 use super::sockets::Sockets;
-use super::{local, Addresses};
+use super::{Addresses, local};
 use crate::acme::{self, AcmeError};
 use crate::concentrator::Tree;
 use crate::config::{Settings, WebConfig};

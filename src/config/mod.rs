@@ -17,8 +17,8 @@ pub use checked::{
 };
 pub use diff::{LineChange, LineKey, RestartNeeded, lines, needs_restart};
 pub use peers::PEERS_MAX;
-pub use web::WebConfig;
 pub use read::{CONF_D_FILES_MAX, load, parse};
+pub use web::WebConfig;
 
 /// A commented sample configuration, which loads as it is.
 pub const SAMPLE: &str = include_str!("sample.toml");

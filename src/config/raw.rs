@@ -6,8 +6,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::web::{RawAcme, RawWeb};
 use super::peers::{RawFederation, RawPeer};
+use super::web::{RawAcme, RawWeb};
 
 /// Configuration of a Torg appliance (`torg.toml`, and each file of `conf.d`).
 #[derive(Debug, Default, Deserialize, JsonSchema)]

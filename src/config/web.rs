@@ -87,20 +87,24 @@ pub(super) fn check_web(
     let raw = raw.unwrap_or_default();
     for (index, origin) in raw.origins.iter().enumerate() {
         if !is_origin(origin) {
-            let error = document.error_at(&format!("broker.web.origins[{index}]"), format!("\"{origin}\" is no origin"));
+            let error =
+                document.error_at(&format!("broker.web.origins[{index}]"), format!("\"{origin}\" is no origin"));
             errors.push(error.allowed("scheme and host, such as https://app.site.example"));
         }
     }
     if let Some(url) = &raw.websocket
         && !url.starts_with("wss://")
     {
-        let error = document.error_at("broker.web.websocket", format!("\"{url}\" is no address of a protected WebSocket"));
+        let error =
+            document.error_at("broker.web.websocket", format!("\"{url}\" is no address of a protected WebSocket"));
         errors.push(error.allowed("wss://HOST/PATH"));
     }
-    let admin_token_file = raw.admin_token_file.map(|text| readable(document, "broker.web.admin_token_file", &text, errors));
+    let admin_token_file =
+        raw.admin_token_file.map(|text| readable(document, "broker.web.admin_token_file", &text, errors));
     for (index, address) in admin.iter().enumerate().filter(|(_, address)| !address.ip().is_loopback()) {
         if admin_token_file.is_none() {
-            let message = format!("{address} can be reached from other machines, so it needs [broker.web] admin_token_file");
+            let message =
+                format!("{address} can be reached from other machines, so it needs [broker.web] admin_token_file");
             let error = document.error_at(&format!("broker.listen.admin[{index}]"), message);
             errors.push(error.suggest(Some(format!("127.0.0.1:{}", address.port()))));
         }
@@ -119,7 +123,9 @@ pub(super) fn check_acme(
     errors: &mut Vec<ConfigError>,
 ) -> Option<AcmeConfig> {
     if has_files {
-        errors.push(document.error_at("broker.acme", "and [broker.tls] exclude each other: one says where the certificate is"));
+        errors.push(
+            document.error_at("broker.acme", "and [broker.tls] exclude each other: one says where the certificate is"),
+        );
     }
     let directory = raw.directory.unwrap_or_else(|| DIRECTORY.to_owned());
     if !directory.starts_with("https://") {
@@ -149,7 +155,8 @@ pub(super) fn check_acme(
         match BareJid::parse(name) {
             Ok(jid) if jid.local().is_none() && jid.as_str() == domain.as_str() => {}
             Ok(jid) if jid.local().is_none() => domains.push(jid.domain().to_owned()),
-            _ => errors.push(document.error_at(&format!("broker.acme.domains[{index}]"), format!("\"{name}\" is no domain"))),
+            _ => errors
+                .push(document.error_at(&format!("broker.acme.domains[{index}]"), format!("\"{name}\" is no domain"))),
         }
     }
     if !raw.domains.is_empty() && !raw.domains.iter().any(|name| name == domain.domain()) {

@@ -51,7 +51,9 @@ fn refusal(console: &Console, kind: Kind, address: Option<IpAddr>, headers: &Hea
             Some(text(StatusCode::FORBIDDEN, "Without a token only this machine is answered."))
         }
         // A page of a stranger whose name leads to this machine says that name here (DNS rebinding).
-        None if !names_this_machine(headers) => Some(text(StatusCode::FORBIDDEN, "Ask for localhost or an IP address.")),
+        None if !names_this_machine(headers) => {
+            Some(text(StatusCode::FORBIDDEN, "Ask for localhost or an IP address."))
+        }
         None => None,
     }
 }

@@ -36,7 +36,9 @@ const PING_EVERY: Duration = Duration::from_secs(50);
 /// Whether the client may have a WebSocket: the answer 101 to give, or why not.
 pub(super) fn agree<B>(request: &Request<B>, origins: &BTreeSet<String>) -> Result<Answer, Answer> {
     let headers = request.headers();
-    if request.method() != Method::GET || request.version() != Version::HTTP_11 || !lists(headers, header::UPGRADE, "websocket")
+    if request.method() != Method::GET
+        || request.version() != Version::HTTP_11
+        || !lists(headers, header::UPGRADE, "websocket")
     {
         let answer = text(StatusCode::UPGRADE_REQUIRED, "This is for XMPP over WebSocket (RFC 7395).");
         return Err(with(with(answer, header::UPGRADE, "websocket"), header::CONNECTION, "upgrade, close"));
@@ -53,7 +55,8 @@ pub(super) fn agree<B>(request: &Request<B>, origins: &BTreeSet<String>) -> Resu
         return Err(text(StatusCode::BAD_REQUEST, "The subprotocol must be xmpp."));
     }
     let origin = headers.get(header::ORIGIN);
-    if !origins.is_empty() && origin.is_some_and(|origin| !origin.to_str().is_ok_and(|origin| origins.contains(origin))) {
+    if !origins.is_empty() && origin.is_some_and(|origin| !origin.to_str().is_ok_and(|origin| origins.contains(origin)))
+    {
         return Err(text(StatusCode::FORBIDDEN, "Scripts of this page may not connect."));
     }
     let mut answer = typed(StatusCode::SWITCHING_PROTOCOLS, "text/plain", Bytes::new());

@@ -92,7 +92,11 @@ impl World {
 
     #[track_caller]
     fn refused(&self, condition: &str) {
-        assert!(matches!(&self.closed, Some(Why::Fault(error)) if error.condition().name() == condition), "{:?}", self.closed);
+        assert!(
+            matches!(&self.closed, Some(Why::Fault(error)) if error.condition().name() == condition),
+            "{:?}",
+            self.closed
+        );
         assert!(self.text().contains(&format!("<{condition} ")), "{}", self.text());
         assert!(self.said.ends_with(&[0x88, 2, 3, 0xe8]), "the WebSocket is closed in order");
     }
@@ -111,7 +115,8 @@ fn how_bytes_and_frames_are_split_makes_no_difference() {
     let mut whole = World::new();
     whole.hears(&frame(TEXT, OPEN.as_bytes()));
     let (begin, end) = OPEN.split_at(20);
-    let split = [frame(TEXT_BEGINS, begin.as_bytes()), frame(PING, b"in between"), frame(LAST, end.as_bytes())].concat();
+    let split =
+        [frame(TEXT_BEGINS, begin.as_bytes()), frame(PING, b"in between"), frame(LAST, end.as_bytes())].concat();
     let mut slow = World::new();
     for byte in split {
         slow.hears(&[byte]);

@@ -36,7 +36,11 @@ impl Entrance {
     pub fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
         let place = self.0.gate.enter(address);
         let counters = &self.0.router.shared().counters;
-        if place.is_some() { counters.accepted.add(1) } else { counters.refused.add(1) }
+        if place.is_some() {
+            counters.accepted.add(1)
+        } else {
+            counters.refused.add(1)
+        }
         place
     }
 

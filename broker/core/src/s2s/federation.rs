@@ -12,6 +12,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::limits::STUCK;
+
 /// One place where a server of a domain may be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -105,6 +107,8 @@ impl Connector for TcpConnector {
         let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
+        // What is on its way keeps the kernel from asking, and it would repeat itself for a quarter of an hour.
+        SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK))?;
         Ok(Box::pin(stream))
     }
 }

@@ -53,6 +53,9 @@ const JUDGE_TIME: Duration = Duration::from_secs(10);
 /// Keys of peers that are being checked at the same time, on connections we open for it.
 const CALLBACKS_MAX: usize = 64;
 
+/// Peers that are being looked for at the same time: who writes to thousands of domains makes no flood of DNS questions.
+const LOOKING_MAX: usize = 256;
+
 /// Everything that leads to other servers.
 pub(crate) struct Links {
     federation: Arc<dyn Federation>,
@@ -66,6 +69,7 @@ pub(crate) struct Links {
     table: Table,
     budgets: Budgets,
     callbacks: Semaphore,
+    looking: Semaphore,
     tasks: TaskTracker,
     /// Streams end once nothing waits for them.
     closing: CancellationToken,
@@ -93,6 +97,7 @@ impl Links {
             table: Table::default(),
             budgets: Budgets::default(),
             callbacks: Semaphore::new(CALLBACKS_MAX),
+            looking: Semaphore::new(LOOKING_MAX),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             cut: CancellationToken::new(),

@@ -83,7 +83,12 @@ pub(super) async fn look(router: Router, link: Arc<Link>) {
     if !link.is_connecting() {
         return; // meanwhile the peer has come to us
     }
-    let finding = timeout(RESOLVE_TIME, find(&router, links, &link.pair, None)).await;
+    let finding = async {
+        // Waiting for a place counts: whoever sends hears in time.
+        let _place = links.looking.acquire().await;
+        find(&router, links, &link.pair, None).await
+    };
+    let finding = timeout(RESOLVE_TIME, finding).await;
     let failure = match finding {
         Ok(Ok((mut connection, mut stream, _))) => {
             if !connection.carries() {

@@ -9,9 +9,9 @@ use torg_wire::stream::peer::Pair;
 
 use super::link::Link;
 
-/// Links at the same time, those that have just failed included: more than a city's concentrators have peers. Beyond it, senders to
-/// further domains are asked to wait, so that nobody fills our memory with names.
-pub const LINKS_MAX: usize = 1_000;
+/// Links at the same time, those that have just failed included: more than a city's concentrators have peers, and some megabytes.
+/// Beyond it, senders to further domains are asked to wait, so that nobody fills our memory with names.
+pub const LINKS_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {

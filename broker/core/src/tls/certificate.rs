@@ -53,7 +53,12 @@ impl CertificateFiles {
         Ok(Loaded { certified: Arc::new(certified), from, until })
     }
 
-    fn check_leaf(&self, leaf: &CertificateDer<'_>, domain: &str, now: Timestamp) -> Result<(Timestamp, Timestamp), TlsError> {
+    fn check_leaf(
+        &self,
+        leaf: &CertificateDer<'_>,
+        domain: &str,
+        now: Timestamp,
+    ) -> Result<(Timestamp, Timestamp), TlsError> {
         let path = &self.certificate;
         let damaged = |text: String| TlsError::ConfigDamaged { path: path.clone(), text };
         let (from, until) = validity(leaf).map_err(damaged)?;
