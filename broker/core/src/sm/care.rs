@@ -5,12 +5,9 @@
 //! route it. They do not care who waits for an acknowledgement, and a parameter through all of them would say that they did.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Poll, ready};
 
-use tokio::sync::oneshot;
 use torg_store::Batch;
 use torg_wire::jid::Jid;
 use torg_wire::stanza::Stanza;
@@ -50,13 +47,20 @@ pub(crate) struct Care {
     /// Its number among the account's offline messages, which it leaves.
     pub(crate) offline: Option<i64>,
     /// Dropped when the sender need not care any more.
-    _ticket: Option<oneshot::Sender<()>>,
+    _ticket: Option<Ticket>,
+}
+
+/// Held while nobody has taken a message of the session.
+#[derive(Debug)]
+struct Ticket {
+    session: Arc<Session>,
+    number: u64,
 }
 
 /// Messages of a session that nobody has taken yet, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
-    tickets: VecDeque<(u64, oneshot::Receiver<()>)>,
+    tickets: VecDeque<u64>,
     /// Where the last one was addressed to.
     to: Option<Jid>,
     /// The session it went to.
@@ -105,10 +109,10 @@ pub(crate) fn responsible(target: &Session, offline: Option<i64>) -> Care {
         .try_with(|sender| {
             let Some(sm) = sender.session.sm() else { return Care::default() };
             let origin = sender.claim(Some(target));
-            let (ticket, taken) = oneshot::channel();
+            let ticket = Ticket { session: Arc::clone(&sender.session), number: sender.number };
             let mut outstanding = sm.outstanding();
             outstanding.target = address(target);
-            outstanding.tickets.push_back((sender.number, taken));
+            outstanding.tickets.push_back(sender.number);
             Care { origin, offline: None, _ticket: Some(ticket) }
         })
         .unwrap_or_default()
@@ -142,17 +146,23 @@ impl Origin {
     }
 }
 
-impl Outstanding {
-    fn forget_taken(&mut self) {
-        while let Some((_, taken)) = self.tickets.front_mut()
-            && !matches!(taken.try_recv(), Err(oneshot::error::TryRecvError::Empty))
-        {
-            self.tickets.pop_front();
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Some(sm) = self.session.sm() else { return };
+        let mut outstanding = sm.outstanding();
+        if let Some(position) = outstanding.tickets.iter().position(|number| *number == self.number) {
+            outstanding.tickets.remove(position);
         }
+        if outstanding.tickets.is_empty() {
+            outstanding.tickets = VecDeque::new(); // an idle session keeps no memory for it
+        }
+        drop(outstanding);
+        sm.taken.notify_waiters();
     }
+}
 
-    fn is_elsewhere(&mut self, target: usize) -> bool {
-        self.forget_taken();
+impl Outstanding {
+    fn is_elsewhere(&self, target: usize) -> bool {
         !self.tickets.is_empty() && self.target != target
     }
 }
@@ -160,26 +170,20 @@ impl Outstanding {
 impl Sm {
     /// Waits until every message of the session (older than `number`) has been taken. Cancel safe.
     pub(crate) async fn settled(&self, number: Option<u64>) {
-        std::future::poll_fn(|context| {
-            let mut outstanding = self.outstanding();
-            while let Some((of, taken)) = outstanding.tickets.front_mut() {
-                if number.is_some_and(|number| *of >= number) {
-                    return Poll::Ready(());
-                }
-                let _ = ready!(Pin::new(taken).poll(context)); // taken or dropped: the same
-                outstanding.tickets.pop_front();
+        loop {
+            let mut taken = std::pin::pin!(self.taken.notified());
+            taken.as_mut().enable(); // before the look: what is taken in between is not missed
+            let is_older = |of: &u64| number.is_none_or(|number| *of < number);
+            if !self.outstanding().tickets.iter().any(is_older) {
+                return;
             }
-            outstanding.tickets = VecDeque::new(); // an idle session keeps no memory for it
-            Poll::Ready(())
-        })
-        .await;
+            taken.await;
+        }
     }
 
     /// Whether [`Sm::settled`] would not wait.
     pub(crate) fn is_settled(&self) -> bool {
-        let mut outstanding = self.outstanding();
-        outstanding.forget_taken();
-        outstanding.tickets.is_empty()
+        self.outstanding().tickets.is_empty()
     }
 
     /// Whether the older messages must be on disk before this stanza is routed, and notes where it goes.

@@ -50,6 +50,8 @@ pub(crate) struct Sm {
     counts: Mutex<Counts>,
     /// Messages of this session that nobody has taken responsibility for yet.
     outstanding: Mutex<Outstanding>,
+    /// Told whenever one of them has been taken.
+    taken: tokio::sync::Notify,
     /// Held by its connection; the next one waits for it, so that both never speak for the session.
     lease: Arc<tokio::sync::Mutex<()>>,
     /// Held while rows are written.
@@ -87,6 +89,7 @@ impl Sm {
             keep,
             counts: Mutex::new(counts),
             outstanding: Mutex::default(),
+            taken: tokio::sync::Notify::new(),
             lease: Arc::default(),
             writing: tokio::sync::Mutex::default(),
             staging: AtomicBool::new(false),
