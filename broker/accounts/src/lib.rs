@@ -13,6 +13,7 @@
 //! - Keys for SCRAM-SHA-1 exist only where the operator switched it on: a stolen store must not be weaker than the logins.
 //! - `getrandom`: salts come from the operating system.
 
+mod administration;
 mod error;
 mod port;
 mod service;

@@ -15,8 +15,12 @@ use torg_wire::ns;
 use torg_wire::sasl::{Policy, ServerSecret};
 use torg_wire::stream::ServerSettings;
 use torg_wire::stream_error::{StreamCondition, StreamError};
+use torg_wire::xep::data_forms::DataForm;
+use torg_wire::xep::register;
+use torg_wire::xep::server_info::{Contacts, DataPolicy};
 use torg_wire::xml::{Element, Limits as XmlLimits};
 
+use crate::administration::{Administration, Runs};
 use crate::allowance::Allowances;
 use crate::blocking::{self, Blocklists};
 use crate::c2s::{self, Begin, Entrance, Gate, Listener, Shell};
@@ -28,6 +32,7 @@ use crate::mesh::{Mesh, Solo};
 use crate::offline::{self, Offline};
 use crate::personal::{self, Personal};
 use crate::pubsub::{self, Pubsub, PubsubService};
+use crate::register::Registrar;
 use crate::roster::{self, Rosters};
 use crate::router::{Router, Shared};
 use crate::s2s::{self, Connector, Federation, Links};
@@ -77,6 +82,9 @@ pub struct Builder {
     mesh: Arc<dyn Mesh>,
     policy: Option<Policy>,
     federation: Option<(Arc<dyn Federation>, Arc<dyn Connector>)>,
+    administration: Option<Arc<dyn Administration>>,
+    registration: bool,
+    contacts: Contacts,
 }
 
 /// A running broker. Dropping it leaves its tasks running; [`Broker::shutdown`] ends them.
@@ -89,6 +97,27 @@ impl Builder {
     #[must_use]
     pub fn admins(mut self, admins: impl IntoIterator<Item = BareJid>) -> Self {
         self.admins.extend(admins);
+        self
+    }
+
+    /// Lets administrators make, change and remove accounts (XEP-0133), and everyone change its own (XEP-0077).
+    #[must_use]
+    pub fn administration(mut self, administration: Arc<dyn Administration>) -> Self {
+        self.administration = Some(administration);
+        self
+    }
+
+    /// Lets strangers make accounts (XEP-0077), as far as there is an [`Administration`].
+    #[must_use]
+    pub fn open_registration(mut self, open: bool) -> Self {
+        self.registration = open;
+        self
+    }
+
+    /// Whom to write to about this server (XEP-0157).
+    #[must_use]
+    pub fn contacts(mut self, contacts: Contacts) -> Self {
+        self.contacts = contacts;
         self
     }
 
@@ -140,6 +169,7 @@ impl Builder {
             }
             None => None,
         };
+        let about = about(&self.contacts, &policy);
         let router = Router::new(Shared {
             domain: self.domain,
             sessions: crate::session::Table::new(),
@@ -149,6 +179,10 @@ impl Builder {
             sm: sm::Kept::new(Arc::clone(&self.store)),
             changes,
             counters: Counters::default(),
+            administration: self.administration,
+            registrar: Registrar::new(self.registration),
+            runs: Runs::default(),
+            about,
             allowances: Allowances::default(),
             blocking: Blocklists::open(Arc::clone(&self.store)).await?,
             personal: Personal::new(Arc::clone(&self.store), self.clock.now()),
@@ -171,9 +205,11 @@ impl Builder {
         router.spawn(sweep::run(router.clone()));
         router.spawn(sm::clean(router.clone()));
         router.spawn(changes::run(router.clone(), seen));
+        let before_login = router.is_registration_open().then(register::feature).into_iter().collect();
         let settings = ServerSettings {
             domain,
             policy,
+            before_login,
             features: features(),
             bind_inline: c2s::BIND_FEATURES.to_vec(),
             limits: XmlLimits::CLIENT,
@@ -212,6 +248,9 @@ impl Broker {
             mesh: Arc::new(Solo),
             policy: None,
             federation: None,
+            administration: None,
+            registration: false,
+            contacts: Contacts::default(),
         }
     }
 
@@ -339,6 +378,15 @@ fn random() -> Result<[u8; 32], BrokerError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(BrokerError::Random)?;
     Ok(bytes)
+}
+
+/// What the server says of itself to people (XEP-0157, XEP-0504).
+fn about(contacts: &Contacts, policy: &Policy) -> Vec<DataForm> {
+    let data = DataPolicy {
+        passwords_seen: policy.plain,
+        remarks: vec!["Values of devices are never stored, nor written to any file.".into()],
+    };
+    contacts.form().into_iter().chain(std::iter::once(data.form())).collect()
 }
 
 /// What a stream offers after login (RFC 6121 §2.6.1, §3.4.1; XEP-0478 §3).

@@ -175,7 +175,7 @@ async fn apply(router: &Router, change: &Change) -> Result<(), StoreError> {
     }
     for session in router.shared().sessions.of(change.account.as_str()).iter() {
         // One that logged in afterwards has proven what holds now.
-        if session.since() < change.number && matches!(session.proof, Proof::Client(_)) {
+        if session.since().max(session.trusted_until()) < change.number && matches!(session.proof, Proof::Client(_)) {
             tracing::info!(session = %session.jid, "Session ended: its account was removed or has a new password.");
             session.queue.end(Ending::Now(StreamError::new(StreamCondition::NotAuthorized)));
             router.end_session(session).await;

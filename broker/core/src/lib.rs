@@ -1,5 +1,6 @@
 //! The broker: router, sessions, client connections, roster, presence, offline messages.
 
+mod administration;
 mod allowance;
 mod blocking;
 mod broker;
@@ -15,6 +16,7 @@ mod offline;
 pub mod peers;
 mod personal;
 mod pubsub;
+mod register;
 mod roster;
 mod router;
 pub mod s2s;
@@ -26,6 +28,7 @@ mod sweep;
 pub mod tls;
 mod xep;
 
+pub use administration::{Administration, AdministrationError, ListedAccount};
 pub use broker::{Broker, BrokerError, Builder, MIGRATIONS, forget_account, forgetting};
 pub use c2s::{Codec, Entrance, Listener, PipeConnector, PipeListener, Place, pipe};
 pub use changes::{password_changed, unchanged};

@@ -95,6 +95,7 @@ impl Recording {
         let settings = Arc::new(ServerSettings {
             domain,
             policy: policy(),
+            before_login: Vec::new(),
             features: Vec::new(),
             bind_inline: Vec::new(),
             limits: Limits::CLIENT,

@@ -107,6 +107,8 @@ pub const REGISTER: &str = "jabber:iq:register";
 pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
 /// Names of the commands of service administration (XEP-0133).
 pub const ADMIN: &str = "http://jabber.org/protocol/admin";
+/// Form type of what becomes of data (XEP-0504).
+pub const DATA_POLICY: &str = "urn:xmpp:data-policy:0";
 /// Form type of contact addresses (XEP-0157).
 pub const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
 /// Publish and subscribe (XEP-0060 §16.1).

@@ -158,6 +158,11 @@ impl<C: Codec> Connection<C> {
             Output::Authorise(account) => Box::pin(self.answer(Question::Authorise(account))).await,
             Output::CheckPassword(check) => Box::pin(self.answer(Question::CheckPassword(check))).await,
             Output::Lookup { account, hash } => Box::pin(self.answer(Question::Lookup { account, hash })).await,
+            Output::Register(request) => {
+                let address = self.place.as_ref().and_then(Place::address);
+                let answer = Box::pin(self.shell.router.register_stranger(address, &request)).await;
+                self.machine.registered(&answer);
+            }
             Output::StoreKeys { account, keys } => Box::pin(self.answer(Question::StoreKeys { account, keys })).await,
             Output::Tokens { account, client } => Box::pin(self.answer(Question::Tokens { account, client })).await,
             Output::UseToken(token_use) => Box::pin(self.answer(Question::UseToken(token_use))).await,

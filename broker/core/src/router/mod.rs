@@ -26,9 +26,11 @@ use torg_wire::jid::{BareJid, FullJid, Jid};
 use torg_wire::sasl::AccountClass;
 use torg_wire::stanza::{ErrorType, IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use torg_wire::stream_error::{StreamCondition, StreamError};
+use torg_wire::xep::data_forms::DataForm;
 
 pub(crate) use letter::{Letter, Taken};
 
+use crate::administration::{Administration, Runs};
 use crate::allowance::{Allowance, Allowances};
 use crate::blocking::Blocklists;
 use crate::changes::Changes;
@@ -40,6 +42,7 @@ use crate::mesh::Mesh;
 use crate::offline::Offline;
 use crate::personal::Personal;
 use crate::pubsub::Pubsub;
+use crate::register::Registrar;
 use crate::roster::Rosters;
 use crate::s2s::Links;
 use crate::service;
@@ -60,10 +63,16 @@ pub(crate) struct Shared {
     pub(crate) sm: Kept,
     pub(crate) changes: Changes,
     pub(crate) counters: Counters,
+    pub(crate) administration: Option<Arc<dyn Administration>>,
     pub(crate) allowances: Allowances,
     pub(crate) blocking: Blocklists,
     pub(crate) personal: Personal,
     pub(crate) pubsub: Pubsub,
+    pub(crate) registrar: Registrar,
+    /// Administration commands under way.
+    pub(crate) runs: Runs,
+    /// What the server says of itself to people, in its discovery information.
+    pub(crate) about: Vec<DataForm>,
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -342,9 +351,14 @@ impl Router {
         self.answer(Stanza::error_for(stanza, error));
     }
 
+    /// Whether the account is that of a part of this process.
+    pub(crate) fn is_internal(&self, account: &str) -> bool {
+        self.0.internal.read().unwrap_or_else(PoisonError::into_inner).contains(account)
+    }
+
     /// Whether a local account exists.
     pub(crate) async fn exists(&self, account: &BareJid) -> Result<bool, CredentialsUnavailable> {
-        if self.0.internal.read().unwrap_or_else(PoisonError::into_inner).contains(account) {
+        if self.is_internal(account.as_str()) {
             return Ok(true);
         }
         self.0.credentials.exists(account).await

@@ -1,6 +1,6 @@
-//! What a session has asked for besides its roster: copies of messages, changes of the block list.
+//! What a session has asked for besides its roster: copies of messages, changes of the block list; and that it has proven a new password.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::Session;
 
@@ -9,6 +9,7 @@ pub(crate) struct Wishes {
     carbons: AtomicBool,
     blocklist: AtomicBool,
     pushes: AtomicU64,
+    trusted: AtomicI64,
 }
 
 impl Session {
@@ -28,6 +29,15 @@ impl Session {
 
     pub(crate) fn want_blocklist(&self) {
         self.wishes.blocklist.store(true, Ordering::Relaxed);
+    }
+
+    /// Changes of its account up to this one do not end it: it made them itself.
+    pub(crate) fn trust_until(&self, number: i64) {
+        self.wishes.trusted.fetch_max(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn trusted_until(&self) -> i64 {
+        self.wishes.trusted.load(Ordering::Relaxed)
     }
 
     /// A number for the id of a push, different for each of this session.

@@ -10,6 +10,7 @@ use torg_wire::stanza::{Stanza, StanzaCondition, StanzaError};
 use torg_wire::xep::disco::{Identity, Info, Item, Items};
 use torg_wire::xml::Element;
 
+use crate::administration;
 use crate::identity::Envelope;
 use crate::pubsub;
 use crate::router::Router;
@@ -48,8 +49,8 @@ async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<
     if let Some(found) = pubsub::discover(router, place, &asker, &target, query).await? {
         return Ok(found);
     }
-    if query.attr("node").is_some() {
-        return Ok(Err(StanzaCondition::ItemNotFound.into()));
+    if let Some(node) = query.attr("node") {
+        return Ok(of_node(router, &asker, place, query, node).ok_or(StanzaCondition::ItemNotFound.into()));
     }
     if query.is(ns::DISCO_INFO, "query") {
         return Ok(Ok(info(router, place, &target).encode()));
@@ -59,6 +60,17 @@ async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<
         items.items.extend(pubsub::personal_nodes(router, &asker, &target).await?);
     }
     Ok(Ok(items.encode()))
+}
+
+/// The nodes of the server are its commands.
+fn of_node(router: &Router, asker: &BareJid, place: Place, query: &Element, node: &str) -> Option<Element> {
+    if place != Place::Server {
+        return None;
+    }
+    if query.is(ns::DISCO_INFO, "query") {
+        return administration::info(router, asker, node).map(|info| info.encode());
+    }
+    administration::items(router, asker, node).map(|items| items.encode())
 }
 
 fn place_of(router: &Router, target: &BareJid) -> Place {
@@ -85,7 +97,8 @@ pub(crate) fn info(router: &Router, place: Place, target: &BareJid) -> Info {
         Place::Service => None,
     };
     let identities = own.into_iter().chain(added).map(DiscoIdentity::to_identity).collect();
-    Info { identities, ..Info::default() }.with_features(features)
+    let forms = if place == Place::Server { router.shared().about.clone() } else { Vec::new() };
+    Info { identities, forms, ..Info::default() }.with_features(features)
 }
 
 impl DiscoIdentity {

@@ -12,10 +12,12 @@ use torg_wire::ns;
 use torg_wire::stanza::Stanza;
 use torg_wire::xep::time::answer;
 
+use crate::administration;
 use crate::blocking;
 use crate::identity::Envelope;
 use crate::personal;
 use crate::pubsub;
+use crate::register;
 use crate::roster;
 use crate::router::Router;
 use crate::service::{Reply, Route};
@@ -73,6 +75,18 @@ pub(crate) const BUILTIN: &[Builtin] = &[
         routes: personal::VCARD_ROUTES,
         advertised: true,
         run: |router, envelope, reply| Box::pin(personal::handle_vcard(router, envelope, reply)),
+    },
+    Builtin {
+        places: &[Place::Server],
+        routes: administration::ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(administration::handle(router, envelope, reply)),
+    },
+    Builtin {
+        places: &[Place::Server, Place::OwnAccount],
+        routes: register::ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(register::handle(router, envelope, reply)),
     },
     Builtin {
         places: &[Place::Server, Place::OwnAccount, Place::Account],

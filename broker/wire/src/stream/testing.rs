@@ -48,6 +48,8 @@ pub(crate) fn settings() -> ServerSettings {
             tokens: true,
             ..Policy::new(ServerSecret::new([5; 32]))
         },
+        policy: Policy { scram_sha1: true, plain: true, external: true, secret: ServerSecret::new([5; 32]) },
+        before_login: Vec::new(),
         features: vec![Element::new(ns::ROSTER_VERSIONING, "ver")],
         bind_inline: vec![ns::STREAM_MANAGEMENT, ns::CARBONS],
         limits: Limits::CLIENT,

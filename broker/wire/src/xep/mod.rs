@@ -12,6 +12,7 @@ pub mod ping;
 pub mod pubsub;
 pub mod register;
 pub mod rsm;
+pub mod server_info;
 pub mod sm;
 pub mod time;
 pub mod version;

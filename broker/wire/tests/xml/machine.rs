@@ -86,6 +86,7 @@ fn machine(now: Instant, direct: bool) -> ServerStream {
     let settings = Arc::new(ServerSettings {
         domain,
         policy,
+        before_login: Vec::new(),
         features: Vec::new(),
         bind_inline: Vec::new(),
         limits: Limits::CLIENT,

@@ -2,6 +2,7 @@
 
 use super::completion::Completion;
 use super::header::AwaitHeader;
+use super::register;
 use super::sasl2::{self, Request};
 use super::{Common, Output, Step, StepResult, Talk, fault};
 use crate::ns;
@@ -65,7 +66,7 @@ impl AwaitAuth {
             }
             features.push(kinds);
         }
-        talk.element(&features);
+        talk.element(&features.with_children(common.settings.before_login.iter().cloned()));
         AwaitAuth
     }
 
@@ -74,6 +75,9 @@ impl AwaitAuth {
             if element.is(namespace, "abort") {
                 return failed(Failure::Aborted, namespace, common, talk);
             }
+        }
+        if let Some(request) = register::request(element) {
+            return register::ask(request, common, talk);
         }
         let start = if element.is(ns::SASL, "auth") {
             initial_response(element).map(|initial| (initial, Profile::Classic))

@@ -11,6 +11,7 @@ mod header;
 #[cfg(test)]
 mod message_tests;
 mod ready;
+mod register;
 mod sasl2;
 #[cfg(test)]
 mod sasl2_tests;
@@ -51,6 +52,8 @@ pub struct ServerSettings {
     pub domain: DomainPart,
     /// Which logins are allowed.
     pub policy: sasl::Policy,
+    /// Features to advertise before login besides the mechanisms: registration (XEP-0077 §8).
+    pub before_login: Vec<Element>,
     /// Features to advertise after login besides bind and session: roster versioning, pre-approval, stream limits...
     pub features: Vec<Element>,
     /// What a session may begin with when it is bound together with the login (XEP-0386 §3.1): names of features.
@@ -112,6 +115,9 @@ pub enum Output {
         /// Which session, and what the client has of it.
         request: sm::Resume,
     },
+    /// A registration request of a client that has not logged in (XEP-0077), on an encrypted stream; answer with
+    /// [`ServerStream::registered`].
+    Register(Stanza),
     /// Keep these keys of an account that has none for their hash; answer with [`ServerStream::keys_stored`] or
     /// [`ServerStream::store_failed`].
     StoreKeys {
@@ -173,6 +179,7 @@ struct Common {
     tries: u8,
     /// Who the client's stream header says it is from.
     from: Option<BareJid>,
+    registrations: u8,
     /// Language of the client's stream header.
     lang: Option<compact_str::CompactString>,
 }
@@ -224,7 +231,8 @@ impl ServerStream {
         framing: Framing,
         now: Instant,
     ) -> ServerStream {
-        let common = Common { settings: settings.clone(), seed, secured, tries: 0, from: None, lang: None };
+        let common =
+            Common { settings: settings.clone(), seed, secured, tries: 0, registrations: 0, from: None, lang: None };
         ServerStream {
             settings,
             reader: match framing {
@@ -466,6 +474,13 @@ impl ServerStream {
             Step::Exchange(exchange) => exchange.answer(answer, common, talk),
             other => Ok(other),
         });
+    }
+
+    /// The answer to [`Output::Register`]; without effect once the client has logged in.
+    pub fn registered(&mut self, answer: &Stanza) {
+        if let Stage::Negotiating(_) = self.stage {
+            self.talk.stanza(answer);
+        }
     }
 
     /// The answer to [`Output::Bind`]: the address of the session, or why not (`conflict`, `resource-constraint`...).
