@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod abuse;
+mod administration;
 mod client;
 mod events;
 mod faults;
@@ -12,6 +13,7 @@ mod logins;
 mod managed;
 mod privacy;
 mod raw;
+mod registration;
 mod restart;
 mod script;
 mod scripts;

@@ -1,6 +1,6 @@
 //! A whole broker in memory: pipes for a network, a clock that stands, accounts whose password is `secret`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use torg_thing::{Clock, ManualClock, SystemClock};
 use torg_wire::jid::BareJid;
 use torg_wire::sasl::{self, ITERATIONS, SALT_BYTES, ScramHash, StoredKeys};
 use torg_wire::secret::Secret;
+use torg_wire::xep::server_info::Contacts;
 
 use crate::client::Client;
 
@@ -37,6 +38,15 @@ impl World {
     }
 
     pub(crate) async fn with(store: Arc<dyn Engine>, limits: Limits) -> World {
+        World::built(store, limits, false).await
+    }
+
+    /// One where strangers may make accounts.
+    pub(crate) async fn open() -> World {
+        World::built(Arc::new(Sqlite::in_memory().unwrap()), Limits::default(), true).await
+    }
+
+    async fn built(store: Arc<dyn Engine>, limits: Limits, open: bool) -> World {
         let accounts = Arc::new(Accounts::default());
         for name in ["anna", "bob", "carla", "admin"] {
             accounts.add(name);
@@ -47,6 +57,9 @@ impl World {
         let broker = Broker::builder(domain, Arc::clone(&store), accounts.clone(), Arc::new(clock), tls)
             .admins([jid("admin@site.example")])
             .limits(limits)
+            .administration(accounts.clone())
+            .open_registration(open)
+            .contacts(Contacts { admin: vec!["mailto:ops@site.example".into()], ..Contacts::default() })
             .start()
             .await
             .unwrap();
@@ -100,7 +113,8 @@ pub(crate) fn make_certificate() -> (Loaded, ClientTls) {
 /// Accounts in memory.
 #[derive(Default)]
 pub(crate) struct Accounts {
-    known: Mutex<HashMap<BareJid, StoredKeys>>,
+    pub(crate) known: Mutex<HashMap<BareJid, StoredKeys>>,
+    pub(crate) disabled: Mutex<BTreeSet<BareJid>>,
 }
 
 impl Accounts {
