@@ -89,7 +89,9 @@ async fn the_stream_goes_on_after_a_failed_login_and_ends_after_too_many_questio
     assert!(failure.contains("invalid-mechanism"));
     for n in 0..10 {
         let answer = stranger.register("anna", "secret").await;
-        assert!(answer.contains("<conflict"), "{n}: {answer}");
+        // After some tries it does not even hear whether the name is taken.
+        let refusal = if n < 5 { "<conflict" } else { "<resource-constraint" };
+        assert!(answer.contains(refusal), "{n}: {answer}");
     }
     let end = stranger.register("anna", "secret").await;
     assert!(end.contains("policy-violation"), "{end}");
