@@ -35,6 +35,7 @@ use torg_wire::sasl::Policy;
 use tracing::{info, warn};
 
 use self::bridges::{Applied, Bridges, Environment};
+pub(crate) use self::certificates::authority_directory;
 use self::certificates::{Stamp, Warnings};
 use self::concentrator::Running;
 pub use self::error::StartError;

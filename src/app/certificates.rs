@@ -21,7 +21,7 @@ pub(super) struct Certificate {
 }
 
 /// Where the local authority keeps its files: beside the store.
-pub(super) fn authority_directory(store: &Path) -> PathBuf {
+pub(crate) fn authority_directory(store: &Path) -> PathBuf {
     store.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 

@@ -55,6 +55,9 @@ pub enum Command {
     /// Nodes of a concentrator, over XMPP as any client sees them
     #[command(subcommand)]
     Node(Node),
+    /// Other servers: whether they can be talked to, and if not why
+    #[command(subcommand)]
+    Peer(Peer),
     /// Device profiles: what registers mean
     #[command(subcommand)]
     Profile(Profile),
@@ -178,6 +181,32 @@ pub struct AccountList {
     #[arg(long)]
     pub json: bool,
     /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `torg peer`.
+#[derive(Debug, Subcommand)]
+pub enum Peer {
+    /// Walk to another server: DNS, TCP, TLS, certificate, what it offers; name the one thing that fails
+    #[command(
+        after_help = "It opens a stream as the server would, authenticates nobody and sends no stanza. Exit code 0 \
+        if the server can be talked to, 1 if not.\n\n\
+        Example:\n  torg peer check other.example --config torg.toml\n  torg peer check other.example --json"
+    )]
+    Check(PeerCheck),
+}
+
+/// `torg peer check`.
+#[derive(Args, Debug)]
+pub struct PeerCheck {
+    /// Domain of the other server, such as other.example
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The configuration that says what is believed, and where peers are.
     #[command(flatten)]
     pub config: ConfigFile,
 }

@@ -11,6 +11,7 @@ mod check;
 mod demo;
 mod node;
 mod password;
+mod peer;
 mod profile;
 mod readings;
 mod run;
@@ -83,6 +84,7 @@ pub fn run(arguments: args::Arguments, terminal: &mut Terminal<'_>) -> Result<()
         Command::Config(command) => check::config(&command, terminal),
         Command::Demo(arguments) => demo::run(&arguments, terminal),
         Command::Node(command) => node::run(&command, terminal),
+        Command::Peer(command) => peer::run(&command, terminal),
         Command::Profile(command) => profile::run(&command, terminal),
         Command::Run(arguments) => run::run(&arguments, terminal),
         Command::Version => Ok(terminal.line(&format!("torg {}", env!("CARGO_PKG_VERSION")))?),

@@ -17,6 +17,7 @@ mod support;
 
 mod clients;
 mod events;
+mod federation;
 mod node_commands;
 mod operation;
 mod other_clients;

@@ -5,6 +5,7 @@
 
 pub(crate) mod child;
 pub(crate) mod devices;
+pub(crate) mod dns;
 pub(crate) mod site;
 
 use std::path::{Path, PathBuf};

@@ -17,6 +17,8 @@ mod dns;
 mod judge;
 mod names;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod validating;
 mod verdict;
 
