@@ -181,7 +181,7 @@ impl Accounts {
     /// # Errors
     /// The store fails or holds what we did not write.
     pub async fn class(&self, account: &BareJid) -> Result<Option<AccountClass>, AccountError> {
-        let rows = self.engine.query(sql::STATE, vec![account.as_str().into()]).await?;
+        let rows = self.engine.query_key(sql::STATE, vec![account.as_str().into()]).await?;
         match rows.first() {
             Some(row) if !row.boolean(0)? => class(row, 1, account.as_str()).map(Some),
             _ => Ok(None),
@@ -193,7 +193,7 @@ impl Accounts {
     /// # Errors
     /// The store fails or holds what we did not write.
     pub async fn credentials(&self, account: &BareJid, hash: ScramHash) -> Result<Option<Credentials>, AccountError> {
-        let rows = self.engine.query(sql::KEYS, vec![account.as_str().into(), hash.name().into()]).await?;
+        let rows = self.engine.query_key(sql::KEYS, vec![account.as_str().into(), hash.name().into()]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let damaged = |text: String| AccountError::StoreDamaged { account: account.to_string(), text };
         let iterations = u32::try_from(row.integer(2)?).map_err(|error| damaged(error.to_string()))?;
@@ -221,7 +221,7 @@ impl Accounts {
         if hash == better {
             return Ok(None);
         }
-        let rows = self.engine.query(sql::HAS_KEYS, vec![account.as_str().into(), better.name().into()]).await?;
+        let rows = self.engine.query_key(sql::HAS_KEYS, vec![account.as_str().into(), better.name().into()]).await?;
         Ok(rows.is_empty().then_some(better))
     }
 

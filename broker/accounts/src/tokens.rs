@@ -53,7 +53,7 @@ impl Accounts {
     /// The store fails or holds what we did not write.
     pub async fn tokens(&self, account: &BareJid, client: &ClientId) -> Result<Option<Tokens>, AccountError> {
         let args = vec![Value::from(account.as_str()), Value::from(client.as_str())];
-        let rows = self.engine.query(sql::TOKENS, args).await?;
+        let rows = self.engine.query_key(sql::TOKENS, args).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let (disabled, class) = (first.boolean(0)?, class(first, 1, account.as_str())?);
         let mut tokens = Vec::new();

@@ -102,7 +102,7 @@ impl Changes {
 
     /// The number of the newest change, 0 if there has been none.
     pub(crate) async fn latest(&self) -> Result<i64, StoreError> {
-        let rows = self.engine.query(LATEST, Vec::new()).await?;
+        let rows = self.engine.query_key(LATEST, Vec::new()).await?;
         Ok(rows.first().map(|row| row.integer(0)).transpose()?.unwrap_or(0))
     }
 

@@ -22,7 +22,34 @@ pub async fn check(engine: Arc<dyn Engine>) {
     queries_cannot_write(&*engine).await;
     wrong_statements_are_typed_errors(&*engine).await;
     limits_hold(&*engine).await;
-    quotas_hold_under_concurrency(engine).await;
+    quotas_hold_under_concurrency(Arc::clone(&engine)).await;
+    rows_by_key_are_read_as_by_any_query(engine).await;
+}
+
+/// With more askers than an engine can have readers, and each after a write of its own.
+async fn rows_by_key_are_read_as_by_any_query(engine: Arc<dyn Engine>) {
+    let table = "CREATE TABLE conformance_read (k INTEGER NOT NULL PRIMARY KEY, v INTEGER NOT NULL)";
+    engine.write(Batch::new().run(table, [])).await.unwrap();
+    let askers: Vec<_> = (0..40)
+        .map(|key: i64| {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                let insert = "INSERT INTO conformance_read (k, v) VALUES (?1, ?1)";
+                engine.write(Batch::new().run(insert, [Value::from(key)])).await.unwrap();
+                let select = "SELECT v FROM conformance_read WHERE k = ?1";
+                let found = engine.query_key(select, vec![Value::from(key)]).await.unwrap();
+                assert_eq!(found.first().unwrap().integer(0), Ok(key));
+                assert!(engine.query_key("DELETE FROM conformance_read", vec![]).await.is_err());
+            })
+        })
+        .collect();
+    for asker in askers {
+        asker.await.unwrap();
+    }
+    // More than a few are all there too.
+    let all = engine.query_key("SELECT k FROM conformance_read ORDER BY k", vec![]).await.unwrap();
+    let keys: Vec<_> = all.iter().map(|row| row.integer(0).unwrap()).collect();
+    assert_eq!(keys, (0..40).collect::<Vec<_>>());
 }
 
 async fn values_come_back_as_they_went_in(engine: &dyn Engine) {

@@ -76,6 +76,15 @@ pub trait Engine: Send + Sync {
     /// [`StoreError::Sql`] for a wrong statement, [`StoreError::TooMany`] above [`ROWS_MAX`], and what the disk says.
     async fn query(&self, sql: &'static str, args: Vec<Value>) -> Result<Rows, StoreError>;
 
+    /// As [`Engine::query`], for a statement that usually finds a few rows by their key: an engine may read them at once on the asking
+    /// thread, where handing the question to another one would cost more than the answer.
+    ///
+    /// # Errors
+    /// As [`Engine::query`].
+    async fn query_key(&self, sql: &'static str, args: Vec<Value>) -> Result<Rows, StoreError> {
+        self.query(sql, args).await
+    }
+
     /// Writes all statements or none; answers how many rows each changed once all is durable.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ impl Blocklists {
         }
         let generation = self.lock().generation;
         let mut jids = BTreeSet::new();
-        for row in &self.engine.query(LIST, vec![Value::from(owner.as_str())]).await? {
+        for row in &self.engine.query_key(LIST, vec![Value::from(owner.as_str())]).await? {
             let text = row.text(0)?;
             // An entry that no longer reads blocks nothing, which is better than refusing all stanzas of the account.
             match Jid::parse(text) {

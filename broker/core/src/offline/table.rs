@@ -97,8 +97,10 @@ impl Offline {
     /// At most [`PAGE`] messages after `number`, oldest first.
     pub(crate) async fn after(&self, owner: &BareJid, number: i64) -> Result<Vec<Stored>, StoreError> {
         let page = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let rows =
-            self.engine.query(READ, vec![Value::from(owner.as_str()), Value::from(number), Value::from(page)]).await?;
+        let rows = self
+            .engine
+            .query_key(READ, vec![Value::from(owner.as_str()), Value::from(number), Value::from(page)])
+            .await?;
         rows.iter().map(|row| Ok(Stored { number: row.integer(0)?, stanza: row.text(1)?.to_owned() })).collect()
     }
 

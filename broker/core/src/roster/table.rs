@@ -120,26 +120,26 @@ impl Rosters {
 
     /// The version, 0 for a roster never changed.
     pub(crate) async fn version(&self, owner: &BareJid) -> Result<i64, StoreError> {
-        let rows = self.engine.query(VERSION, vec![text(owner)]).await?;
+        let rows = self.engine.query_key(VERSION, vec![text(owner)]).await?;
         Ok(rows.first().map(|row| row.integer(0)).transpose()?.unwrap_or(0))
     }
 
     /// The version first, then the items: a change in between makes the version too old, never too new.
     pub(crate) async fn load(&self, owner: &BareJid) -> Result<(i64, Vec<Item>), StoreError> {
         let version = self.version(owner).await?;
-        let rows = self.engine.query(COLUMNS_OF_ALL, vec![text(owner)]).await?;
+        let rows = self.engine.query_key(COLUMNS_OF_ALL, vec![text(owner)]).await?;
         Ok((version, rows.iter().map(item).collect::<Result<_, _>>()?))
     }
 
     /// One item and the version it was read at or after.
     pub(crate) async fn find(&self, owner: &BareJid, contact: &BareJid) -> Result<(i64, Option<Item>), StoreError> {
         let version = self.version(owner).await?;
-        let rows = self.engine.query(COLUMNS_OF_ONE, vec![text(owner), text(contact)]).await?;
+        let rows = self.engine.query_key(COLUMNS_OF_ONE, vec![text(owner), text(contact)]).await?;
         Ok((version, rows.first().map(item).transpose()?))
     }
 
     pub(crate) async fn state(&self, owner: &BareJid, contact: &BareJid) -> Result<Subscription, StoreError> {
-        let rows = self.engine.query(STATE, vec![text(owner), text(contact)]).await?;
+        let rows = self.engine.query_key(STATE, vec![text(owner), text(contact)]).await?;
         rows.first().map_or(Ok(Subscription::None), |row| state(row, 0))
     }
 
@@ -151,13 +151,13 @@ impl Rosters {
 
     /// Requests waiting for the owner, oldest first.
     pub(crate) async fn pending(&self, owner: &BareJid) -> Result<Vec<Item>, StoreError> {
-        let rows = self.engine.query(PENDING, vec![text(owner)]).await?;
+        let rows = self.engine.query_key(PENDING, vec![text(owner)]).await?;
         rows.iter().map(item).collect()
     }
 
     pub(crate) async fn peers(&self, owner: &BareJid) -> Result<Peers, StoreError> {
         let mut peers = Peers::default();
-        for row in &self.engine.query(PEERS, vec![text(owner)]).await? {
+        for row in &self.engine.query_key(PEERS, vec![text(owner)]).await? {
             let contact = jid(row, 0)?;
             let state = state(row, 1)?;
             if state.contact_sees_user() {
@@ -172,7 +172,7 @@ impl Rosters {
 
     /// Local accounts that let `contact` see their presence, by their own rosters.
     pub(crate) async fn seen_by(&self, contact: &BareJid) -> Result<Vec<BareJid>, StoreError> {
-        let rows = self.engine.query(SEEN_BY, vec![text(contact)]).await?;
+        let rows = self.engine.query_key(SEEN_BY, vec![text(contact)]).await?;
         rows.iter().map(|row| jid(row, 0)).collect()
     }
 

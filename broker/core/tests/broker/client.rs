@@ -1,7 +1,7 @@
 //! A client of the tests: the project's own client machine over TLS over a pipe, with a hand on the raw bytes.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -242,8 +242,9 @@ pub(crate) fn secured(stream: &TlsStream<DuplexStream>) -> Secured {
     Secured { bindings: client_bindings(stream.get_ref().1), proven: Vec::new() }
 }
 
-/// Deriving takes long, and here all accounts share one password and salt.
+/// Deriving takes long, and here all accounts share one password and salt. Those that do not exist get others.
 pub(crate) fn derive(derivation: Derivation) -> DerivedKeys {
-    static KNOWN: OnceLock<DerivedKeys> = OnceLock::new();
-    KNOWN.get_or_init(|| derivation.run()).clone()
+    static KNOWN: Mutex<BTreeMap<Vec<u8>, DerivedKeys>> = Mutex::new(BTreeMap::new());
+    let salt = derivation.salt().to_vec();
+    KNOWN.lock().unwrap().entry(salt).or_insert_with(|| derivation.run()).clone()
 }

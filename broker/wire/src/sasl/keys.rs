@@ -253,6 +253,11 @@ pub struct Derivation {
 }
 
 impl Derivation {
+    /// The salt the server gave; with the same one the same password has the same keys.
+    pub fn salt(&self) -> &[u8] {
+        &self.salt
+    }
+
     /// Computes; call it in `spawn_blocking` and hand the keys back to the machine that asked.
     pub fn run(self) -> DerivedKeys {
         DerivedKeys(ClientKeys::derive(self.hash, &self.password, &self.salt, self.iterations))
