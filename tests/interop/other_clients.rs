@@ -14,6 +14,7 @@ use crate::support::{
 
 const ANNA: &str = "anna";
 const BOB: &str = "bob";
+const TEXT: &str = "the meter room is flooded";
 
 #[test]
 fn aioxmpp_logs_in_writes_asks_and_keeps_a_contact() {
@@ -43,22 +44,23 @@ fn sends(tls: &[&str], port: impl Fn(&Site) -> u16) {
     command.args(["-u", &format!("{ANNA}@{DOMAIN}"), "-p", &password(ANNA)]);
     command.args(["-j", &format!("{DOMAIN}:{}", port(&site)), &format!("{BOB}@{DOMAIN}")]);
     let mut child = Child::start("go-sendxmpp", &mut command);
-    child.write("the meter room is flooded\n");
+    child.write(&format!("{TEXT}\n"));
     child.close_stdin();
     child.succeed();
 
-    // Bob was away: it waits for him.
+    // Bob was away, or comes just now: he gets it.
     let mut reader = Child::start(
         "aioxmpp",
         Command::new(peer("venv/bin/python")).args(["-W", "ignore"]).arg(repository("tests/peers/aio.py")),
     );
     let order = json!({
         "jid": format!("{BOB}@{DOMAIN}/desk"), "password": password(BOB), "port": site.c2s, "ca": site.authority(),
+        "until": TEXT,
     });
     reader.write(&order.to_string());
     reader.close_stdin();
     let text = reader.succeed();
-    assert!(text.contains("the meter room is flooded"), "{text}");
+    assert!(text.contains(TEXT), "{text}");
 }
 
 #[test]

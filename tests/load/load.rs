@@ -113,14 +113,10 @@ fn main() -> Result<()> {
 async fn measure_server(server: &mut Server, accounts: &[Account], lengths: Lengths) -> Result<Figures> {
     server.start()?;
     fill_rosters(&Arc::new(server.dialler()?), accounts).await?;
-    // Started anew: what filling the rosters took is not charged to the sessions, nor hides what they take.
-    server.stop();
-    server.start()?;
-    let dialler = Arc::new(server.dialler()?);
+    let (process, dialler) = fresh(server)?;
     // One session first, so that caches, pools and lazy tables are not charged to the thousand.
     drop(dialler.login(&accounts[0], "warm-up").await?);
 
-    let process = Process::of(server.pid());
     let empty = process.resident_bytes()?;
     let (cost, sessions) = process.cost_of(log_in(&dialler, accounts, false)).await?;
     let sessions = sessions?;
@@ -130,10 +126,12 @@ async fn measure_server(server: &mut Server, accounts: &[Account], lengths: Leng
     eprintln!("{}: {SESSIONS} sessions measured", server.name);
 
     let bare = open(&process, sessions, false, lengths.open).await?;
+    let (process, dialler) = fresh(server)?;
     let acked = open(&process, log_in(&dialler, accounts, true).await?, true, lengths.open).await?;
     eprintln!("{}: open loop measured", server.name);
     let mut closed = Vec::new();
     for acks in [false, true] {
+        let (process, dialler) = fresh(server)?;
         let sessions = log_in(&dialler, &accounts[..CLOSED_SESSIONS], acks).await?;
         let (cost, delivered) = process.cost_of(traffic::closed(sessions, acks, lengths.closed)).await?;
         closed.push(PerOne::of(&cost, delivered?));

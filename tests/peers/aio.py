@@ -1,6 +1,6 @@
 """A foreign XMPP client made of aioxmpp, whose parser and types are strict: logs in, appears, writes to itself, asks the server.
 
-Takes {"jid", "password", "port", "ca"} as JSON on stdin, connects to the loopback with STARTTLS, and prints what it saw as JSON.
+Takes {"jid", "password", "port", "ca", "until"?: a text to wait for} as JSON on stdin, connects to the loopback with STARTTLS, and prints what it saw as JSON.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def main(order):
         message.body[None] = HELLO
         await client.send(message)
         all_texts = [await asyncio.wait_for(texts.get(), PATIENCE)]
-        while all_texts[-1] != HELLO:  # what waited for the account comes before
+        while not {HELLO, order.get("until", HELLO)} <= set(all_texts):  # what waited for the account comes before
             all_texts.append(await asyncio.wait_for(texts.get(), PATIENCE))
         await aioxmpp.ping.ping(client, domain)
         info = await disco.query_info(domain)
