@@ -24,7 +24,7 @@ pub(crate) fn ejabberd(folder: &Path, accounts: &[Account]) -> Result<Server> {
              auth_method: internal\nauth_password_format: scram\nauth_scram_hash: sha256\n\
              listen:\n\
              \x20 - {{port: {port}, ip: \"127.0.0.1\", module: ejabberd_c2s, tls: true, access: all, shaper: none, backlog: 1000}}\n\
-             shaper: {{none: infinity}}\nshaper_rules: {{max_user_sessions: 1000, c2s_shaper: none}}\n\
+             shaper_rules: {{max_user_sessions: 1000, c2s_shaper: none}}\n\
              modules:\n\
              \x20 mod_roster: {{}}\n  mod_disco: {{}}\n  mod_ping: {{}}\n  mod_offline: {{}}\n\
              \x20 mod_stream_mgmt: {{max_ack_queue: infinity}}\n",
