@@ -8,6 +8,7 @@ mod limits;
 mod machine;
 mod oracle;
 mod peer;
+mod peer_properties;
 mod properties;
 mod sasl;
 mod strict;
