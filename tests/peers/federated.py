@@ -101,6 +101,8 @@ async def main():
             # What it wants to be told stands in its presence, as a hash.
             await user.plugin["xep_0115"].update_caps(broadcast=False)
             user.send_presence()
+            # Answered after the presence before it: from now on messages come here, and are not kept for later.
+            await user.plugin["xep_0199"].ping(user.boundjid.domain, timeout=30)
             say(event="ready")
         else:
             task = asyncio.create_task(answer(order))
