@@ -179,12 +179,16 @@ impl Appliance {
         };
         let devices = settings.broker.client_ca.as_deref().map(DeviceAuthority::load).transpose()?;
         let tls = Arc::new(torg_core::tls::ServerTls::with_devices(&certificate.loaded, devices)?);
-        let credentials = Arc::new(accounts);
+        let accounts = Arc::new(accounts);
         let domain = settings.broker.domain.clone();
-        let builder = Broker::builder(domain, Arc::clone(&store), credentials, Arc::clone(&clock), tls)
-            .admins(settings.broker.admins.iter().cloned())
-            .limits(settings.broker.limits)
-            .policy(policy);
+        let builder =
+            Broker::builder(domain, Arc::clone(&store), Arc::clone(&accounts) as Arc<_>, Arc::clone(&clock), tls)
+                .admins(settings.broker.admins.iter().cloned())
+                .administration(accounts)
+                .open_registration(settings.broker.open_registration)
+                .contacts(settings.broker.contacts.clone())
+                .limits(settings.broker.limits)
+                .policy(policy);
         let broker = federation.join(builder).start().await?;
 
         let tree = Arc::new(Tree::new(Arc::clone(&clock)));

@@ -10,6 +10,7 @@ use torg_core::limits::Limits;
 use torg_core::peers::PeerSettings;
 use torg_thing::{BridgeLine, SourceId};
 use torg_wire::jid::BareJid;
+use torg_wire::xep::server_info::Contacts;
 
 use super::web::WebConfig;
 use crate::acme::AcmeConfig;
@@ -62,6 +63,10 @@ pub struct BrokerConfig {
     pub client_ca: Option<PathBuf>,
     /// How much a client may ask.
     pub limits: Limits,
+    /// Whether strangers may make accounts.
+    pub open_registration: bool,
+    /// Whom to write to.
+    pub contacts: Contacts,
     /// Streams from and to other servers; none means that there are none.
     pub federation: Option<FederationConfig>,
     /// The listeners of the web.
@@ -74,7 +79,7 @@ impl BrokerConfig {
     /// Names of our own beside the domain, which a certificate of our own authority names too.
     #[must_use]
     pub fn services(&self) -> Vec<String> {
-        Vec::new()
+        vec![format!("pubsub.{}", self.domain)]
     }
 }
 

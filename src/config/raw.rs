@@ -54,11 +54,53 @@ pub(super) struct RawBroker {
     /// How much a client may ask of the broker.
     #[serde(default)]
     pub(super) limits: RawLimits,
+    /// Whether strangers may make accounts by themselves. Default: "closed".
+    pub(super) registration: Option<RawRegistration>,
+    /// Whom to write to about this server, as "mailto:" or "xmpp:" addresses; shown to everybody who asks.
+    #[serde(default)]
+    pub(super) contact: RawContact,
     /// Servers that are not among the peers, and how servers are found.
     pub(super) federation: Option<RawFederation>,
     /// Other servers, by name.
     #[serde(default)]
     pub(super) peer: Vec<RawPeer>,
+}
+
+/// Who may make accounts.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawRegistration {
+    /// Only the operator.
+    Closed,
+    /// Everybody who can connect, a few for each address and hour.
+    Open,
+}
+
+/// Whom to write to, by role. Each is a list of addresses such as "mailto:ops@site.example".
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawContact {
+    /// About misuse of the service.
+    #[serde(default)]
+    pub(super) abuse: Vec<String>,
+    /// Who runs it.
+    #[serde(default)]
+    pub(super) admin: Vec<String>,
+    /// With praise and blame.
+    #[serde(default)]
+    pub(super) feedback: Vec<String>,
+    /// To buy something.
+    #[serde(default)]
+    pub(super) sales: Vec<String>,
+    /// About holes in it.
+    #[serde(default)]
+    pub(super) security: Vec<String>,
+    /// Where to see whether it works just now.
+    #[serde(default)]
+    pub(super) status: Vec<String>,
+    /// For help.
+    #[serde(default)]
+    pub(super) support: Vec<String>,
 }
 
 /// How much a client may ask of the broker. The defaults fit a site with some hundred devices.

@@ -12,11 +12,15 @@ use torg_core::tls::{CertificateFiles, DeviceAuthority};
 use torg_thing::config::{ConfigError, Document, SourceText, drop_consequences};
 use torg_thing::{BridgeKind, Clock as _, SystemClock};
 use torg_wire::jid::BareJid;
+use torg_wire::xep::server_info::Contacts;
 
 use super::bridges::{bridges, has_bridge};
 use super::checked::{BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
 use super::peers;
-use super::raw::{Raw, RawBroker, RawConcentrator, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawTls};
+use super::raw::{
+    Raw, RawBroker, RawConcentrator, RawContact, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawRegistration,
+    RawTls,
+};
 use super::web;
 use crate::telemetry::{Format, Level, Log};
 
@@ -224,6 +228,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
     let web = web::check_web(document, raw.web, web, errors);
     let has_files = raw.tls.is_some();
     let acme = raw.acme.map(|acme| web::check_acme(document, acme, domain.as_ref(), &web, has_files, errors));
+    let contacts = check_contacts(document, raw.contact, errors);
     let tls = raw.tls.map(|tls| check_tls(document, &tls, domain.as_ref(), errors));
     Some(BrokerConfig {
         domain: domain?,
@@ -237,10 +242,37 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         downgrade_protection: raw.auth.downgrade_protection.unwrap_or(true),
         client_ca,
         limits: limits(&raw.limits),
+        open_registration: matches!(raw.registration, Some(RawRegistration::Open)),
+        contacts,
         federation,
         web,
         acme: acme.flatten(),
     })
+}
+
+/// Addresses that a click must lead somewhere from (XEP-0157 §3).
+fn check_contacts(document: &Document<'_>, raw: RawContact, errors: &mut Vec<ConfigError>) -> Contacts {
+    let RawContact { abuse, admin, feedback, sales, security, status, support } = raw;
+    let mut check = |role: &str, uris: Vec<String>| {
+        for (index, uri) in uris.iter().enumerate() {
+            let is_uri = ["mailto:", "xmpp:", "https:", "tel:"].iter().any(|scheme| uri.starts_with(scheme));
+            if !is_uri {
+                let message = format!("is no address to write to: found \"{uri}\"");
+                let error = document.error_at(&format!("broker.contact.{role}[{index}]"), message);
+                errors.push(error.suggest(Some(format!("mailto:{uri}").as_str())));
+            }
+        }
+        uris
+    };
+    Contacts {
+        abuse: check("abuse", abuse),
+        admin: check("admin", admin),
+        feedback: check("feedback", feedback),
+        sales: check("sales", sales),
+        security: check("security", security),
+        status: check("status", status),
+        support: check("support", support),
+    }
 }
 
 /// The limits, with the broker's own where none is given. What is given for all classes never narrows those of administrators and

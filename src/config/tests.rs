@@ -386,6 +386,21 @@ fn a_password_file_without_a_server_is_refused() {
 }
 
 #[test]
+fn a_contact_is_an_address_to_write_to() {
+    let found = errors(&format!("{SMALL}contact.admin = [\"ops@site.example\"]\n"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("broker.contact.admin[0]") && found[0].contains("mailto:ops@site.example"), "{found:?}");
+}
+
+#[test]
+fn registration_is_closed_unless_it_is_opened() {
+    let open = |line: &str| parse("torg.toml", &format!("{SMALL}{line}\n"), KINDS).unwrap().settings.broker;
+    assert!(!open("").open_registration);
+    assert!(!open("registration = \"closed\"").open_registration);
+    assert!(open("registration = \"open\"").open_registration);
+}
+
+#[test]
 fn limits_have_limits_of_their_own() {
     let with = |limits: &str| format!("{SMALL}[broker.limits]\n{limits}\n");
     assert_eq!(errors(&with("sessions_per_account = 1")), Vec::<String>::new());

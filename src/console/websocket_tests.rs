@@ -14,6 +14,7 @@ fn machine() -> ServerStream {
     let settings = ServerSettings {
         domain: DomainPart::parse("site.example").unwrap(),
         policy: Policy::new(ServerSecret::new([5; 32])),
+        before_login: Vec::new(),
         features: Vec::new(),
         bind_inline: Vec::new(),
         limits: Limits::CLIENT,

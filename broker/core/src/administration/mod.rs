@@ -65,7 +65,7 @@ async fn step(router: &Router, asker: &Jid, request: Request) -> Result<Element,
         }
         Action::Next | Action::Prev => Err(Fault::BadAction.into()),
         Action::Complete | Action::Execute => {
-            let form = request.form.filter(|form| forms::is_of_administration(form)).ok_or(Fault::BadPayload)?;
+            let form = request.form.filter(forms::is_of_administration).ok_or(Fault::BadPayload)?;
             let done = run(router, asker, command, &form).await?;
             runs.end(&session);
             Ok(completed(command, session, done))

@@ -48,7 +48,6 @@ pub(crate) fn settings() -> ServerSettings {
             tokens: true,
             ..Policy::new(ServerSecret::new([5; 32]))
         },
-        policy: Policy { scram_sha1: true, plain: true, external: true, secret: ServerSecret::new([5; 32]) },
         before_login: Vec::new(),
         features: vec![Element::new(ns::ROSTER_VERSIONING, "ver")],
         bind_inline: vec![ns::STREAM_MANAGEMENT, ns::CARBONS],
@@ -207,6 +206,10 @@ impl World {
                     Err(Failed { condition: StanzaCondition::ItemNotFound, h: Some(3) })
                 };
                 self.stream.resumed(answer, self.now);
+            }
+            Output::Register(request) => {
+                let refused = Stanza::error_for(&request, StanzaCondition::NotAllowed);
+                self.stream.registered(&refused);
             }
             Output::StartTls => self.stream.secured(self.secured.clone(), self.now),
             Output::Lookup { account, hash } => {

@@ -184,6 +184,7 @@ fn settings() -> Arc<ServerSettings> {
     Arc::new(ServerSettings {
         domain: DomainPart::parse("site.example").unwrap(),
         policy: policy(),
+        before_login: Vec::new(),
         features: Vec::new(),
         bind_inline: vec![ns::STREAM_MANAGEMENT],
         limits: Limits::CLIENT,
