@@ -34,6 +34,7 @@ const READ: usize = 1024;
 const PING_EVERY: Duration = Duration::from_secs(50);
 
 /// Whether the client may have a WebSocket: the answer 101 to give, or why not.
+#[expect(clippy::result_large_err, reason = "both are answers, given once for each connection")]
 pub(super) fn agree<B>(request: &Request<B>, origins: &BTreeSet<String>) -> Result<Answer, Answer> {
     let headers = request.headers();
     if request.method() != Method::GET

@@ -147,6 +147,13 @@ async fn measure_server(server: &mut Server, accounts: &[Account], lengths: Leng
     })
 }
 
+/// The server started anew, so that no load pays for the one before it.
+fn fresh(server: &mut Server) -> Result<(Process, Arc<Dialler>)> {
+    server.stop();
+    server.start()?;
+    Ok((Process::of(server.pid()), Arc::new(server.dialler()?)))
+}
+
 async fn open(process: &Process, sessions: Vec<Session>, acks: bool, length: Duration) -> Result<(PerOne, Delivered)> {
     let (cost, delivered) = process.cost_of(traffic::open(sessions, acks, OPEN_RATE, length)).await?;
     let delivered = delivered?;

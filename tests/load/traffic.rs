@@ -168,7 +168,7 @@ async fn pour(
             let to = &addresses[to];
             let mut text = format!("<message to='{to}' type='chat' id='m'><body>{nanos:020}{filler}</body></message>");
             counts[from] += 1;
-            if acks && counts[from] % ASK_EVERY == 0 {
+            if acks && counts[from].is_multiple_of(ASK_EVERY) {
                 text.push_str("<r xmlns='urn:xmpp:sm:3'/>");
             }
             writers[from].lock().await.send(&text).await?;

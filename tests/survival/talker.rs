@@ -242,7 +242,7 @@ impl Talker {
         let to = format!("talker{other}@{DOMAIN}{resource}");
         let text = format!("<message type='chat' to='{to}' id='{id}'><body>This is message {id}.</body></message>");
         let mut text = self.stanza(Some(id), text);
-        if self.next % u64::from(ASK_EVERY) == 0 {
+        if self.next.is_multiple_of(u64::from(ASK_EVERY)) {
             text.push_str("<r xmlns='urn:xmpp:sm:3'/>");
         }
         text
