@@ -4,6 +4,7 @@ mod carbons;
 mod disco;
 mod ping;
 mod session;
+mod synchronization;
 mod time;
 mod version;
 
@@ -123,6 +124,12 @@ pub(crate) const BUILTIN: &[Builtin] = &[
         routes: time::ROUTES,
         advertised: true,
         run: |router, _, reply| Box::pin(async { reply.result(Some(answer(router.shared().clock.now()))) }),
+    },
+    Builtin {
+        places: &[Place::Server, Place::Service],
+        routes: synchronization::ROUTES,
+        advertised: true,
+        run: |router, envelope, reply| Box::pin(async move { synchronization::handle(router, &envelope, reply) }),
     },
     Builtin {
         places: &[Place::Server, Place::OwnAccount],

@@ -248,3 +248,22 @@ fn what_xml_cannot_carry_does_not_leave_us() {
     assert_eq!(stanza.id(), Some("\u{FFFD}\u{FFFD}"));
     assert_eq!(read(&stanza.to_string()), Ok(stanza));
 }
+
+/// broker.tsv CORE-20: clients take white space between elements for text.
+#[test]
+fn nothing_is_written_between_elements() {
+    let form = element("<x xmlns='jabber:x:data'>\n  <field var='a'>\n <value>1 2</value> </field>\n</x>");
+    let mut compact = form;
+    fn strip(element: &mut Element) {
+        if element.children().next().is_some() {
+            let children: Vec<Element> = element.clone().into_children().collect();
+            *element = Element::try_new(element.namespace(), element.name()).unwrap().with_children(children);
+        }
+        element.children_mut().for_each(strip);
+    }
+    strip(&mut compact);
+    let stanza = Stanza::result_for(&Stanza::iq_get("q", Element::new(ns::PING, "ping"))).with_child(compact);
+    let text = String::from_utf8(stanza.to_bytes(&Scope::CLIENT)).unwrap();
+    assert!(!text.contains("> ") && !text.contains("\n") && !text.contains(" <"), "{text}");
+    assert!(text.contains("<value>1 2</value>"));
+}
