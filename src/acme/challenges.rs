@@ -8,6 +8,7 @@ use rcgen::{CertificateParams, CustomExtension, KeyPair, PKCS_ECDSA_P256_SHA256}
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::AcmeError;
 
@@ -66,12 +67,15 @@ fn self_signed(name: &str, digest: &[u8]) -> Result<ServerConfig, AcmeError> {
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key).map_err(|error| internal(&error))?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let provider = aws_lc_rs::default_provider();
+    let key = provider.key_provider.load_private_key(key).map_err(|error| internal(&error))?;
+    // Not `with_single_cert`: it looks into the certificate, and stumbles over the critical extension that RFC 8737 §3 demands.
+    let certified = SingleCertAndKey::from(CertifiedKey::new(vec![certificate.der().clone()], key));
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| internal(&error))?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .map_err(|error| internal(&error))?;
+        .with_cert_resolver(Arc::new(certified));
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
 }

@@ -27,8 +27,8 @@ impl Router {
         }
     }
 
-    /// A client of another server comes or goes, as its server tells an account of ours. Only those who see the account's presence
-    /// will ever be told anything, so strangers are not remembered.
+    /// A client of another server comes or goes, as its server tells an account of ours. Strangers are not remembered. A contact that
+    /// only shows its presence is: it may be let in later, and its server does not show the presence again then.
     pub(crate) async fn wishes_of_remote(&self, presence: &Stanza) {
         let (Some(from), Some(account)) = (presence.from(), presence.to().map(Jid::to_bare)) else { return };
         let account = &account;
@@ -38,7 +38,7 @@ impl Router {
         let remotes = &self.shared().pubsub.remotes;
         if !presence.kind().is_error() && presence.kind() != StanzaKind::Presence(PresenceType::Unavailable) {
             match self.shared().rosters.state(account, &from.to_bare()).await {
-                Ok(state) if state.contact_sees_user() => {}
+                Ok(state) if state.contact_sees_user() || state.user_sees_contact() => {}
                 Ok(_) => return,
                 Err(error) => {
                     tracing::error!(%error, %from, "A roster could not be read.");

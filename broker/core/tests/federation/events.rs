@@ -1,5 +1,6 @@
 //! Events across servers: personal ones for friends elsewhere, and a service used from elsewhere (XEP-0163, XEP-0060).
 
+use torg_core::peers::Policy;
 use torg_wire::ns;
 use torg_wire::stanza::{PresenceType, Stanza, StanzaKind};
 use torg_wire::xep::disco::{Identity, Info};
@@ -67,9 +68,25 @@ async fn a_friend_elsewhere_whose_client_asks_for_it_hears_of_what_is_published(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contact_whose_wishes_were_known_before_it_became_a_friend_hears_of_what_is_published() {
+    let Two { mut anna, mut bob, here: _here, there: _there, .. } = Two::new(Policy::Pkix, true).await;
+    anna.available().await;
+    shows_wishes(&bob).await;
+    anna.presence(PresenceType::Subscribe, "bob@two.example").await;
+    bob.sees(PresenceType::Subscribe).await;
+    bob.presence(PresenceType::Subscribed, "anna@one.example").await;
+    answers(&mut bob, "anna@one.example").await;
+    bob.presence(PresenceType::Subscribe, "anna@one.example").await;
+    anna.sees(PresenceType::Subscribe).await;
+    anna.presence(PresenceType::Subscribed, "bob@two.example").await;
+    bob.sees(PresenceType::Subscribed).await;
+    done(&mut anna, publish("now", TUNE)).await;
+    assert_eq!(event(&mut bob).await, ("anna@one.example".to_owned(), "now".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_service_of_another_server_takes_subscribers_and_publishers() {
-    let Two { mut anna, mut bob, here: _here, there: _there, .. } =
-        Two::new(torg_core::peers::Policy::Dialback, true).await;
+    let Two { mut anna, mut bob, here: _here, there: _there, .. } = Two::new(Policy::Dialback, true).await;
     let service = jid("pubsub.one.example");
     let create = pubsub("c", Element::new(ns::PUBSUB, "create").with_attr("node", "n"));
     done(&mut anna, create.clone().with_to(service.clone())).await;

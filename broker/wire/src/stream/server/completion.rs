@@ -298,7 +298,11 @@ impl Completion {
         };
         let bound = Element::new(ns::BIND2, "bound").with_children(results);
         talk.element(&self.success(jid.as_str()).with_child(bound));
-        talk.element(&Element::new(ns::STREAMS, "features").with_children(common.settings.features.iter().cloned()));
+        // What is done is offered no more: clients that see it again ask for it again, and a second time is a mistake (XEP-0198 §3).
+        let is_left =
+            |feature: &&Element| management == Management::Off || feature.namespace() != ns::STREAM_MANAGEMENT;
+        let left = common.settings.features.iter().filter(is_left).cloned();
+        talk.element(&Element::new(ns::STREAMS, "features").with_children(left));
         Step::Ready(Ready::new(jid, common.lang.take(), management))
     }
 }
