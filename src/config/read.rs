@@ -151,7 +151,7 @@ fn settings(documents: &[Document<'_>], all_files: bool, errors: &mut Vec<Config
             None
         }
     }?;
-    let concentrator = concentrator.map(|(document, raw)| check_concentrator(document, raw, &broker.domain, errors));
+    let concentrator = concentrator.map(|(document, raw)| check_concentrator(document, raw, &broker, errors));
     let log = log.map_or_else(Log::default, |(_, raw)| check_log(&raw));
     let concentrator = match concentrator {
         Some(None) => return None,
@@ -389,11 +389,20 @@ fn check_client_ca(document: &Document<'_>, text: &str, errors: &mut Vec<ConfigE
 fn check_concentrator(
     document: &Document<'_>,
     raw: RawConcentrator,
-    domain: &BareJid,
+    broker: &BrokerConfig,
     errors: &mut Vec<ConfigError>,
 ) -> Option<ConcentratorConfig> {
+    let domain = &broker.domain;
     let friends = accounts(document, "concentrator.friends", &raw.friends, errors);
     let before = errors.len();
+    // Whoever makes the account of a friend first would be the friend.
+    for (index, friend) in raw.friends.iter().enumerate().filter(|_| broker.open_registration) {
+        if BareJid::parse(friend).is_ok_and(|friend| friend.domain() == domain.domain()) {
+            let message = format!("\"{friend}\" could be made by anybody: registration is open");
+            let error = document.error_at(&format!("concentrator.friends[{index}]"), message);
+            errors.push(error.allowed("friends of this domain need broker.registration = \"closed\""));
+        }
+    }
     let remote = check_remote(document, &raw, errors);
     let jid = account(document, "concentrator.jid", &raw.jid, errors)?;
     if raw.server.is_none() && jid.domain() != domain.domain() {

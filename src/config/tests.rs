@@ -386,6 +386,22 @@ fn a_password_file_without_a_server_is_refused() {
 }
 
 #[test]
+fn a_friend_whose_account_anybody_could_make_is_refused() {
+    let with = |registration: &str, friend: &str| {
+        let broker = format!("[broker]\ndomain = \"site.example\"\nregistration = \"{registration}\"\n");
+        let concentrator = format!("[concentrator]\njid = \"gateway@site.example\"\nfriends = [\"{friend}\"]\n");
+        errors(&(broker + &concentrator))
+    };
+    let refused = with("open", "anna@site.example");
+    assert!(
+        refused[0].contains("concentrator.friends[0]") && refused[0].contains("registration is open"),
+        "{refused:?}"
+    );
+    assert_eq!(with("closed", "anna@site.example"), Vec::<String>::new());
+    assert_eq!(with("open", "anna@other.example"), Vec::<String>::new());
+}
+
+#[test]
 fn a_contact_is_an_address_to_write_to() {
     let found = errors(&format!("{SMALL}contact.admin = [\"ops@site.example\"]\n"));
     assert_eq!(found.len(), 1, "{found:?}");
