@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import slixmpp
+from slixmpp.plugins.xep_0198.stanza import RequestAck
 
 
 def say(text):
@@ -57,7 +58,8 @@ async def main():
         elif command.startswith("send "):
             _, to, text = command.split(" ", 2)
             client.send_message(mto=to, mbody=text, mtype="chat")
-            client.plugin["xep_0198"].request_ack()
+            # Not `request_ack`: it goes past the queue in which the message waits, and so asks too early.
+            client.send(RequestAck(client))
         elif command in ("end", ""):
             client.abort()
             return
