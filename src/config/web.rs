@@ -21,7 +21,7 @@ const DOMAINS_MAX: usize = 100;
 pub(super) struct RawWeb {
     /// Address of the WebSocket as clients see it, if a proxy stands in front. Default: that of the first https listener.
     pub(super) websocket: Option<String>,
-    /// Web pages whose scripts may connect, such as "https://app.site.example". Default: any, since accounts are protected by
+    /// Web pages whose scripts may connect, such as `"https://app.site.example"`. Default: any, since accounts are protected by
     /// their login and not by cookies.
     #[serde(default)]
     pub(super) origins: Vec<String>,

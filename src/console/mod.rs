@@ -1,7 +1,7 @@
 //! What Torg says over HTTP: XMPP over WebSocket (RFC 7395) and where to find it (XEP-0156) on the listener `https`, the way there and
 //! answers to certificate authorities on `http`, metrics, health and status on `admin` and on a socket beside the store.
 //!
-//! Nothing here is a file server, and no request has a body: what is not in the short table of [`http`] does not exist.
+//! Nothing here is a file server, and no request has a body: what is not in the short table of `http` does not exist.
 //!
 //! # Why
 //! - `hyper` (HTTP/1 only): its parser is the most used one in Rust, and bounded before a request is whole. A WebSocket is a stream of
