@@ -49,14 +49,30 @@ async fn pair(sender: Session, receiver: Session, acks: bool, end: Instant) -> R
     let window = Arc::new(Semaphore::new(WINDOW));
     let unread = tokio::spawn(unread.drain());
     let sending = tokio::spawn(send(out, to, Arc::clone(&window), acks, end));
-    let received = receive(input, answers, &window, end).await;
-    let out = sending.await??;
+    let mut input = Receiver { input, answers, received: 0 };
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        // The time may be over while nothing is under way.
+        let Ok(count) = tokio::time::timeout(left, input.next()).await else { break };
+        window.add_permits(count?);
+    }
+    window.close();
+    let (out, sent) = sending.await??;
+    // What was under way arrives, too.
+    while input.received < sent {
+        input.next().await.with_context(|| format!("{} of {sent} came", input.received))?;
+    }
     unread.abort();
     drop(out);
-    received
+    Ok(input.received)
 }
 
-async fn send(mut out: Writer, to: String, window: Arc<Semaphore>, acks: bool, end: Instant) -> Result<Writer> {
+async fn send(
+    mut out: Writer,
+    to: String,
+    window: Arc<Semaphore>,
+    acks: bool,
+    end: Instant,
+) -> Result<(Writer, usize)> {
     let message = format!("<message to='{to}' type='chat' id='m'><body>{}</body></message>", "x".repeat(CLOSED_BODY));
     let mut sent = 0;
     while Instant::now() < end {
@@ -71,19 +87,24 @@ async fn send(mut out: Writer, to: String, window: Arc<Semaphore>, acks: bool, e
             out.send("<r xmlns='urn:xmpp:sm:3'/>").await?;
         }
     }
-    Ok(out)
+    Ok((out, sent))
 }
 
-async fn receive(mut input: Reader, mut answers: Writer, window: &Semaphore, end: Instant) -> Result<usize> {
-    let mut received = 0;
-    while Instant::now() < end {
-        let batch = input.messages(PATIENCE).await?.context("a message was lost")?;
-        received += batch.count;
-        acknowledge(&batch, received, &mut answers).await?;
-        window.add_permits(batch.count);
+/// The receiving end of a pair.
+struct Receiver {
+    input: Reader,
+    answers: Writer,
+    received: usize,
+}
+
+impl Receiver {
+    /// Waits for the next messages; how many came.
+    async fn next(&mut self) -> Result<usize> {
+        let batch = self.input.messages(PATIENCE).await?.context("a message was lost")?;
+        self.received += batch.count;
+        acknowledge(&batch, self.received, &mut self.answers).await?;
+        Ok(batch.count)
     }
-    window.close();
-    Ok(received)
 }
 
 async fn acknowledge(batch: &Batch, received: usize, answers: &mut Writer) -> Result<()> {
