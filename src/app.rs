@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod bridges;
 mod certificates;
+mod components;
 mod concentrator;
 mod error;
 mod federation;
@@ -37,6 +38,7 @@ use tracing::{info, warn};
 use self::bridges::{Applied, Bridges, Environment};
 pub(crate) use self::certificates::authority_directory;
 use self::certificates::{Stamp, Warnings};
+use self::components::Components;
 use self::concentrator::Running;
 pub use self::error::StartError;
 use self::federation::Federation;
@@ -78,6 +80,8 @@ pub struct Addresses {
     pub http: Vec<SocketAddr>,
     /// For metrics, health and status.
     pub admin: Vec<SocketAddr>,
+    /// For external components.
+    pub component: Vec<SocketAddr>,
 }
 
 impl Addresses {
@@ -91,6 +95,7 @@ impl Addresses {
             ("https", &self.https),
             ("http", &self.http),
             ("admin", &self.admin),
+            ("component", &self.component),
         ];
         kinds.into_iter().flat_map(|(kind, addresses)| addresses.iter().map(move |address| (kind, *address)))
     }
@@ -169,6 +174,9 @@ impl Appliance {
         let federation = settings.broker.federation.as_ref();
         let mut federation = Federation::prepare(federation, &clock, &mut sockets, &mut addresses).await?;
 
+        let config = &settings.broker.components;
+        let mut components = Components::prepare(config, &mut sockets, &mut addresses).await?;
+
         let policy = Policy {
             scram_sha1: settings.broker.scram_sha_1,
             plain: settings.broker.plain,
@@ -189,7 +197,7 @@ impl Appliance {
                 .contacts(settings.broker.contacts.clone())
                 .limits(settings.broker.limits)
                 .policy(policy);
-        let broker = federation.join(builder).start().await?;
+        let broker = federation.join(components.join(builder)).start().await?;
 
         let tree = Arc::new(Tree::new(Arc::clone(&clock)));
         let mut appliance = Self {
@@ -216,6 +224,7 @@ impl Appliance {
         c2s.into_iter().for_each(|listener| appliance.broker.listen_c2s(listener));
         c2s_tls.into_iter().for_each(|listener| appliance.broker.listen_c2s_tls(listener));
         federation.listen(&appliance.broker);
+        components.listen(&appliance.broker);
         appliance.federation = federation;
         let parts = web::Parts {
             settings: &appliance.settings,

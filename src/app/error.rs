@@ -34,6 +34,18 @@ pub enum StartError {
         /// Where it is.
         address: SocketAddr,
     },
+    /// A listener for components can be reached by others.
+    #[error("The component listener {address} can be reached from other machines, and components do not speak TLS.")]
+    ConfigComponentListen {
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// The secret of a component cannot be used.
+    #[error("A component's secret_file cannot be used: {text}.")]
+    ConfigComponentSecret {
+        /// What is wrong, with the file.
+        text: String,
+    },
     /// A socket of the service manager is for no listener.
     #[error("The socket named \"{name}\" that the service manager passed cannot be used: {text}.")]
     ConfigSocket {

@@ -12,6 +12,7 @@ use torg_thing::{BridgeLine, SourceId};
 use torg_wire::jid::BareJid;
 use torg_wire::xep::server_info::Contacts;
 
+use super::components::ComponentsConfig;
 use super::web::WebConfig;
 use crate::acme::AcmeConfig;
 use crate::telemetry::Log;
@@ -69,6 +70,8 @@ pub struct BrokerConfig {
     pub contacts: Contacts,
     /// Streams from and to other servers; none means that there are none.
     pub federation: Option<FederationConfig>,
+    /// External components.
+    pub components: ComponentsConfig,
     /// The listeners of the web.
     pub web: WebConfig,
     /// Certificates from an authority; none means those of `tls` or our own.
@@ -79,8 +82,14 @@ impl BrokerConfig {
     /// Names of our own beside the domain, which a certificate of our own authority names too.
     #[must_use]
     pub fn services(&self) -> Vec<String> {
-        vec![format!("pubsub.{}", self.domain)]
+        let components = self.components.components.iter().map(|component| component.domain.as_str().to_owned());
+        own_services(&self.domain).into_iter().chain(components).collect()
     }
+}
+
+/// Addresses of the broker's own services.
+pub(super) fn own_services(domain: &BareJid) -> Vec<String> {
+    vec![format!("pubsub.{domain}")]
 }
 
 /// Streams from and to other servers.

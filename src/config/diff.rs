@@ -75,6 +75,7 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
         ("broker.listen.https", old.broker.web.https != new.broker.web.https),
         ("broker.listen.http", old.broker.web.http != new.broker.web.http),
         ("broker.listen.admin", old.broker.web.admin != new.broker.web.admin),
+        ("broker.component", old.broker.components != new.broker.components),
         ("broker.web", web(old) != web(new)),
         ("broker.acme", old.broker.acme != new.broker.acme),
         ("broker.auth.scram_sha_1", old.broker.scram_sha_1 != new.broker.scram_sha_1),

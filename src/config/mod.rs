@@ -4,6 +4,7 @@
 
 mod bridges;
 mod checked;
+mod components;
 mod diff;
 mod peers;
 mod raw;
@@ -15,6 +16,7 @@ mod web;
 pub use checked::{
     BridgeConfig, BrokerConfig, ConcentratorConfig, Config, FederationConfig, RemoteConfig, Settings, TlsFiles,
 };
+pub use components::{COMPONENTS_MAX, ComponentConfig, ComponentsConfig, SECRET_CHARS_MIN};
 pub use diff::{LineChange, LineKey, RestartNeeded, lines, needs_restart};
 pub use peers::PEERS_MAX;
 pub use read::{CONF_D_FILES_MAX, load, parse};

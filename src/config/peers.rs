@@ -260,7 +260,7 @@ fn name_servers(document: &Document<'_>, texts: &[String], errors: &mut Vec<Conf
     servers
 }
 
-fn ordinal(index: usize) -> String {
+pub(super) fn ordinal(index: usize) -> String {
     match index {
         0 => "first".into(),
         1 => "second".into(),

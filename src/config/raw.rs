@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::components::RawComponent;
 use super::peers::{RawFederation, RawPeer};
 use super::web::{RawAcme, RawWeb};
 
@@ -64,6 +65,9 @@ pub(super) struct RawBroker {
     /// Other servers, by name.
     #[serde(default)]
     pub(super) peer: Vec<RawPeer>,
+    /// Programs on this machine that serve a domain of their own through the broker (XEP-0114).
+    #[serde(default)]
+    pub(super) component: Vec<RawComponent>,
 }
 
 /// Who may make accounts.
@@ -172,6 +176,8 @@ pub(super) struct RawListen {
     pub(super) http: Option<Vec<String>>,
     /// Metrics, health and status, for this machine unless [broker.web] has an admin_token_file. Default: none.
     pub(super) admin: Option<Vec<String>>,
+    /// External components, such as chat rooms of another program: loopback addresses, since they do not speak TLS. Default: none.
+    pub(super) component: Option<Vec<String>>,
 }
 
 /// Certificate and key of the domain, PEM files.

@@ -15,7 +15,8 @@ use torg_wire::jid::BareJid;
 use torg_wire::xep::server_info::Contacts;
 
 use super::bridges::{bridges, has_bridge};
-use super::checked::{BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
+use super::checked::{self, BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
+use super::components;
 use super::peers;
 use super::raw::{
     Raw, RawBroker, RawConcentrator, RawContact, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawRegistration,
@@ -202,7 +203,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
             }
         }
     }
-    let RawListen { c2s, c2s_tls, s2s, s2s_tls, https, http, admin } = raw.listen;
+    let RawListen { c2s, c2s_tls, s2s, s2s_tls, https, http, admin, component } = raw.listen;
     if [&c2s, &c2s_tls].iter().all(|list| list.as_ref().is_some_and(Vec::is_empty)) {
         errors.push(document.error_at("broker.listen", "leaves no way to connect: c2s and c2s_tls are both empty"));
     }
@@ -228,6 +229,12 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
     let web = web::check_web(document, raw.web, web, errors);
     let has_files = raw.tls.is_some();
     let acme = raw.acme.map(|acme| web::check_acme(document, acme, domain.as_ref(), &web, has_files, errors));
+    let component = component.unwrap_or_default();
+    let component = listeners(document, "broker.listen.component", Some(component), 5347, errors);
+    let services = domain.as_ref().map(checked::own_services).unwrap_or_default();
+    let taken =
+        components::Taken { own: domain.as_ref(), services: &services, federation: federation.as_ref() };
+    let components = components::check(document, component, &raw.component, &taken, errors);
     let contacts = check_contacts(document, raw.contact, errors);
     let tls = raw.tls.map(|tls| check_tls(document, &tls, domain.as_ref(), errors));
     Some(BrokerConfig {
@@ -245,6 +252,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         open_registration: matches!(raw.registration, Some(RawRegistration::Open)),
         contacts,
         federation,
+        components,
         web,
         acme: acme.flatten(),
     })

@@ -69,6 +69,7 @@ fn errors_of_files(files: &[(&str, &str)]) -> Vec<String> {
     }
 }
 
+mod components;
 mod peers;
 
 #[test]

@@ -1,4 +1,4 @@
-//! The status as OpenMetrics text. Labels are the operator's own names of lines; nobody's address is ever one.
+//! The status as OpenMetrics text. Labels are the operator's own names of lines and components; no account is ever one.
 //!
 //! # Why
 //! `prometheus-client`: the reference implementation of the format. The numbers are kept elsewhere, so it only writes them, anew for
@@ -56,6 +56,11 @@ pub(super) fn text(status: &Status) -> String {
         lines.get_or_create(&[("line", line.clone())]).set(u64::from(failure.is_none()));
     }
     registry.register("line_up", "1 if the line of the bridge runs", lines);
+    let components = Family::<[(&str, String); 1], Gauge<u64, AtomicU64>>::default();
+    for (component, connected) in &status.components {
+        components.get_or_create(&[("component", component.clone())]).set(u64::from(*connected));
+    }
+    registry.register("component_up", "1 if the component is connected", components);
     let mut text = String::new();
     // Writing into memory cannot fail.
     let _ = encode(&mut text, &registry);

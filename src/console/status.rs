@@ -1,6 +1,6 @@
 //! How the appliance is: gathered once, shown as JSON, as metrics and as health.
 //!
-//! Nothing in it names an account: numbers, the operator's own names of lines, and the domain.
+//! Nothing in it names an account: numbers, the operator's own names of lines and components, and the domain.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -71,6 +71,9 @@ pub struct Status {
     pub lines: BTreeMap<String, Option<String>>,
     /// Nodes behind them.
     pub nodes: usize,
+    /// External components, by domain, and whether each is connected.
+    #[serde(default)]
+    pub components: BTreeMap<String, bool>,
 }
 
 /// What has happened since the start.
@@ -154,6 +157,7 @@ impl Vitals {
             certificate,
             lines,
             nodes: self.tree.len(),
+            components: self.entrance.components().into_iter().collect(),
         }
     }
 

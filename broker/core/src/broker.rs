@@ -1,6 +1,6 @@
 //! The broker as one value: what the appliance starts, feeds with connections and services, and stops.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use torg_thing::Clock;
 use torg_wire::jid::{BareJid, DomainPart, FullJid, Jid, JidError};
 use torg_wire::ns;
 use torg_wire::sasl::{Policy, ServerSecret};
+use torg_wire::secret::Secret;
 use torg_wire::stream::ServerSettings;
 use torg_wire::stream_error::{StreamCondition, StreamError};
 use torg_wire::xep::data_forms::DataForm;
@@ -25,6 +26,7 @@ use crate::allowance::Allowances;
 use crate::blocking::{self, Blocklists};
 use crate::c2s::{self, Begin, Entrance, Gate, Listener, Shell};
 use crate::changes::{self, Changes};
+use crate::component::{self, Components};
 use crate::counters::Counters;
 use crate::credentials::Credentials;
 use crate::limits::{IDLE_TIME, Limits};
@@ -59,6 +61,9 @@ pub enum BrokerError {
     /// The domain is no domain.
     #[error("the domain cannot be used: {0}")]
     Domain(#[from] JidError),
+    /// A component has the address of the server, of one of its services, or of another component.
+    #[error("the component {0} has an address that is taken")]
+    Component(String),
     /// The tables are not ready.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -85,6 +90,7 @@ pub struct Builder {
     administration: Option<Arc<dyn Administration>>,
     registration: bool,
     contacts: Contacts,
+    components: Vec<(DomainPart, Secret<String>)>,
 }
 
 /// A running broker. Dropping it leaves its tasks running; [`Broker::shutdown`] ends them.
@@ -118,6 +124,13 @@ impl Builder {
     #[must_use]
     pub fn contacts(mut self, contacts: Contacts) -> Self {
         self.contacts = contacts;
+        self
+    }
+
+    /// An external component that may connect (XEP-0114), with the secret it shares with us.
+    #[must_use]
+    pub fn component(mut self, domain: DomainPart, secret: Secret<String>) -> Self {
+        self.components.push((domain, secret));
         self
     }
 
@@ -170,6 +183,15 @@ impl Builder {
             None => None,
         };
         let about = about(&self.contacts, &policy);
+        let pubsub = Pubsub::new(Arc::clone(&self.store), &domain)?;
+        let mut secrets = HashMap::new();
+        for (name, secret) in self.components {
+            let taken = [domain.as_str(), pubsub.address()].contains(&name.as_str()) || secrets.contains_key(&name);
+            if taken {
+                return Err(BrokerError::Component(name.as_str().to_owned()));
+            }
+            secrets.insert(name, secret);
+        }
         let router = Router::new(Shared {
             domain: self.domain,
             sessions: crate::session::Table::new(),
@@ -186,7 +208,8 @@ impl Builder {
             allowances: Allowances::default(),
             blocking: Blocklists::open(Arc::clone(&self.store)).await?,
             personal: Personal::new(Arc::clone(&self.store), self.clock.now()),
-            pubsub: Pubsub::new(Arc::clone(&self.store), &domain)?,
+            pubsub,
+            components: Components::new(secrets, &self.limits),
             credentials: self.credentials,
             clock: self.clock,
             limits: self.limits,
@@ -251,6 +274,7 @@ impl Broker {
             administration: None,
             registration: false,
             contacts: Contacts::default(),
+            components: Vec::new(),
         }
     }
 
@@ -272,6 +296,12 @@ impl Broker {
     /// Serves other servers that begin with TLS (XEP-0368), until the broker stops; as [`Broker::listen_s2s`].
     pub fn listen_s2s_tls(&self, listener: impl Listener) {
         self.shell.router.spawn(s2s::listen(self.shell.router.clone(), listener, Begin::Direct));
+    }
+
+    /// Serves external components, until the broker stops (XEP-0114). What passes is not encrypted: the listener must be one that other
+    /// machines cannot reach.
+    pub fn listen_component(&self, listener: impl Listener) {
+        self.shell.router.spawn(component::listen(self.shell.router.clone(), listener));
     }
 
     fn listen(&self, listener: impl Listener, begin: Begin) {
@@ -332,9 +362,11 @@ impl Broker {
             self.shell.router.end_session(&session).await;
         }
         self.shell.router.flush_activity().await;
-        // Last, because sessions say goodbye to contacts at other servers.
+        // Last, because sessions say goodbye to contacts elsewhere.
+        let left = || deadline.saturating_sub(begun.elapsed()).max(PEERS_TIME);
+        let in_time = shared.components.shutdown(left()).await && in_time;
         match &shared.links {
-            Some(links) => links.shutdown(deadline.saturating_sub(begun.elapsed()).max(PEERS_TIME)).await && in_time,
+            Some(links) => links.shutdown(left()).await && in_time,
             None => in_time,
         }
     }

@@ -15,6 +15,8 @@ pub struct Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proof {
+    /// An external component, which has shown that it knows its secret; who at its domain it is, it says itself.
+    Component,
     /// Logged in on an encrypted stream; the SASL mechanism.
     Client(&'static str),
     /// A part of this very process; its name.

@@ -7,6 +7,7 @@ mod broker;
 mod bucket;
 mod c2s;
 mod changes;
+pub mod component;
 mod counters;
 mod credentials;
 mod identity;

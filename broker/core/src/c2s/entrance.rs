@@ -56,6 +56,12 @@ impl Entrance {
         }
     }
 
+    /// The domain of each external component, and whether it is connected.
+    pub fn components(&self) -> Vec<(String, bool)> {
+        let all = self.0.router.shared().components.all().into_iter();
+        all.map(|(address, connected)| (address.as_str().to_owned(), connected)).collect()
+    }
+
     /// As [`Entrance::enter`], but waits for a place as long as connections may; read nothing from it until there is one.
     pub async fn admit(&self, address: Option<IpAddr>) -> Option<Place> {
         match self.0.gate.knock(address) {

@@ -34,6 +34,7 @@ use crate::administration::{Administration, Runs};
 use crate::allowance::{Allowance, Allowances};
 use crate::blocking::Blocklists;
 use crate::changes::Changes;
+use crate::component::Components;
 use crate::counters::Counters;
 use crate::credentials::{Credentials, CredentialsUnavailable};
 use crate::identity::{Envelope, Proof};
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) admins: HashSet<BareJid>,
     pub(crate) mesh: Arc<dyn Mesh>,
+    /// External components.
+    pub(crate) components: Components,
     /// Other servers; `None` if the broker keeps to itself.
     pub(crate) links: Option<Links>,
     /// Accounts of parts of this process; they exist although the accounts service does not know them.

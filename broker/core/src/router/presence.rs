@@ -219,7 +219,7 @@ impl Router {
     /// Presence with an address (§4.6): it says nothing to others, but its end is remembered.
     fn directed(&self, session: &Arc<Session>, kind: PresenceType, stanza: Stanza) {
         let Some(to) = stanza.to().cloned() else { return };
-        if !self.is_local(&to) && self.links().is_none() {
+        if self.is_unreachable(&to) {
             if kind == PresenceType::Available {
                 self.refuse(&stanza, StanzaCondition::RemoteServerNotFound);
             }

@@ -1,5 +1,5 @@
-//! Stanzas to and from other servers (RFC 6120 §10.4, RFC 6121 §3, §4 and §8): where they leave the router, and where they enter it with
-//! the proof of their stream. Streams and queues are in `s2s`.
+//! Stanzas to and from other servers and external components (RFC 6120 §10.4, RFC 6121 §3, §4 and §8): where they leave the router,
+//! and where they enter it with the proof of their stream. Streams and queues are in `s2s` and `component`.
 
 use std::sync::Arc;
 
@@ -26,11 +26,22 @@ impl Router {
         domain == self.0.domain.as_str() || self.0.services.serves_domain(domain)
     }
 
-    /// Sends a stanza of ours to another server. What goes wrong, now or later, comes back as an error.
+    /// Whether stanzas of other servers for this domain are ours to handle: also those for components.
+    pub(crate) fn answers_for(&self, domain: &str) -> bool {
+        self.serves_domain(domain) || self.0.components.serves(domain)
+    }
+
+    /// Whether the address is elsewhere and nothing of ours leads there.
+    pub(super) fn is_unreachable(&self, jid: &Jid) -> bool {
+        !self.is_local(jid) && self.0.links.is_none() && !self.0.components.serves(jid.domain())
+    }
+
+    /// Sends a stanza to a component or another server. What goes wrong, now or later, comes back as an error.
     pub(super) fn send_remote(&self, stanza: &Stanza) {
-        let sent = match &self.0.links {
-            Some(links) => links.send(self, stanza),
-            None => Err(StanzaCondition::RemoteServerNotFound),
+        let sent = match (self.0.components.send(stanza), &self.0.links) {
+            (Some(sent), _) => sent,
+            (None, Some(links)) => links.send(self, stanza),
+            (None, None) => Err(StanzaCondition::RemoteServerNotFound),
         };
         if let Err(condition) = sent {
             self.bounce(stanza, condition);
@@ -50,6 +61,9 @@ impl Router {
             ) => {
                 // It was sent with the bare address, and whoever is on line there may want to know.
                 let Some(from) = stanza.from() else { return };
+                if !self.is_local(from) {
+                    return self.refuse(stanza, condition);
+                }
                 let letter = Letter::new(Stanza::error_for(stanza, condition));
                 for session in self.available(from.bare_str()) {
                     letter.give(&session);
@@ -70,9 +84,31 @@ impl Router {
         proof: PeerProof,
         mut stanza: Stanza,
     ) -> Option<BoxFuture<'static, ()>> {
-        let from = stanza.from()?.clone();
         self.strip_reserved(&mut stanza);
-        let mut envelope = Envelope::new(Identity::new(from, Proof::Server(proof)), stanza);
+        // Only what is for us or a component gets here: nobody passes through to a third server.
+        if let Some(sent) = self.0.components.send(&stanza) {
+            if let Err(condition) = sent {
+                self.bounce(&stanza, condition);
+            }
+            return None;
+        }
+        self.accept_foreign(budget, Proof::Server(proof), stanza)
+    }
+
+    /// Handles one stanza of a component, its `from` at the component's own domain. As [`Router::accept_remote`], but it may be for
+    /// anybody: this broker is the component's way to other servers.
+    pub(crate) fn accept_component(&self, budget: &Arc<Budget>, mut stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+        self.strip_reserved(&mut stanza);
+        if !self.is_local(stanza.to()?) {
+            self.send_remote(&stanza);
+            return None;
+        }
+        self.accept_foreign(budget, Proof::Component, stanza)
+    }
+
+    fn accept_foreign(&self, budget: &Arc<Budget>, proof: Proof, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+        let from = stanza.from()?.clone();
+        let mut envelope = Envelope::new(Identity::new(from, proof), stanza);
         let screened = self.passes_blocking(envelope.stanza());
         if screened {
             envelope = self.hand_over(envelope)?;

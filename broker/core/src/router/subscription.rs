@@ -40,7 +40,7 @@ impl Router {
             self.refuse_to(session, stanza, StanzaCondition::BadRequest);
             return Ok(());
         }
-        if !self.is_local(contact.as_jid()) && self.links().is_none() {
+        if self.is_unreachable(contact.as_jid()) {
             self.refuse_to(session, stanza, StanzaCondition::RemoteServerNotFound);
             return Ok(());
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
-use crate::limits::Rate;
+use crate::limits::{ClassLimits, Rate};
 
 /// Requests of one domain to the broker itself per second: a server has many users, and each asks for disco once.
 pub(super) const REQUESTS_PER_SECOND: u32 = 100;
@@ -37,6 +37,20 @@ impl Budget {
             bytes: Bucket::new(rate, now),
             requests: per_second(REQUESTS_PER_SECOND),
             subscriptions: per_second(SUBSCRIPTIONS_PER_SECOND),
+        }))
+    }
+
+    /// That of a class of accounts, for who speaks for many of them.
+    pub(crate) fn of_class(limits: &ClassLimits, now: Instant) -> Self {
+        let each = |per_second: u32| Rate { per_second, burst: per_second.saturating_mul(2) };
+        Budget(Mutex::new(Left {
+            bytes: Bucket::new(limits.rate, now),
+            requests: Bucket::new(each(limits.requests_per_second), now),
+            // A minute's subscriptions at once, and as many again within the minute.
+            subscriptions: Bucket::new(
+                Rate { per_second: limits.subscriptions_per_minute.div_ceil(60), burst: limits.subscriptions_per_minute },
+                now,
+            ),
         }))
     }
 

@@ -187,7 +187,7 @@ struct Ours(Router);
 
 impl Domains for Ours {
     fn serves(&self, domain: &str) -> bool {
-        self.0.serves_domain(domain)
+        self.0.answers_for(domain)
     }
 }
 

@@ -108,16 +108,17 @@ impl DiscoIdentity {
     }
 }
 
-/// Of the server: its services and published entities. Of an account: its available resources.
+/// Of the server: its services, its components whether they are here or not, and published entities. Of an account: its available resources.
 fn items(router: &Router, place: Place, target: &BareJid) -> Items {
     let shared = router.shared();
     let item = |jid: &Jid, name: Option<&str>| Item { jid: jid.clone(), node: None, name: name.map(str::to_owned) };
     let items = match place {
         Place::Server => {
             let services = shared.services.addresses().into_iter().filter(|address| address != router.domain());
+            let components = shared.components.all().into_iter().map(|(address, _)| address);
             let published = shared.services.published();
             let published = published.iter().map(|(jid, name)| item(jid, Some(name)));
-            services.map(|address| item(address.as_jid(), None)).chain(published).collect()
+            services.chain(components).map(|address| item(address.as_jid(), None)).chain(published).collect()
         }
         Place::Account | Place::OwnAccount => {
             let sessions = shared.sessions.of(target.as_str());

@@ -5,6 +5,7 @@
 mod abuse;
 mod administration;
 mod client;
+mod components;
 mod events;
 mod faults;
 mod hostile;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use torg_core::limits::Limits;
 use torg_core::tls::{Authority, ClientTls, Loaded, SelfNames, ServerTls, Trust};
-use torg_core::{Broker, Credentials, CredentialsUnavailable, PipeConnector, pipe};
+use torg_core::{Broker, Builder, Credentials, CredentialsUnavailable, PipeConnector, pipe};
 use torg_store::{Engine, Sqlite};
 use torg_thing::{Clock, ManualClock, SystemClock};
 use torg_wire::jid::BareJid;
@@ -38,15 +38,20 @@ impl World {
     }
 
     pub(crate) async fn with(store: Arc<dyn Engine>, limits: Limits) -> World {
-        World::built(store, limits, false).await
+        World::built(store, limits, |builder| builder).await
     }
 
     /// One where strangers may make accounts.
     pub(crate) async fn open() -> World {
-        World::built(Arc::new(Sqlite::in_memory().unwrap()), Limits::default(), true).await
+        World::changed(|builder| builder.open_registration(true)).await
     }
 
-    async fn built(store: Arc<dyn Engine>, limits: Limits, open: bool) -> World {
+    /// One whose broker is built with a difference.
+    pub(crate) async fn changed(change: impl FnOnce(Builder) -> Builder) -> World {
+        World::built(Arc::new(Sqlite::in_memory().unwrap()), Limits::default(), change).await
+    }
+
+    async fn built(store: Arc<dyn Engine>, limits: Limits, change: impl FnOnce(Builder) -> Builder) -> World {
         let accounts = Arc::new(Accounts::default());
         for name in ["anna", "bob", "carla", "admin"] {
             accounts.add(name);
@@ -54,15 +59,12 @@ impl World {
         let clock = ManualClock::new("2026-03-01T10:15:00Z".parse().unwrap());
         let tls = Arc::new(ServerTls::new(&certificate().0).unwrap());
         let domain = BareJid::parse(DOMAIN).unwrap();
-        let broker = Broker::builder(domain, Arc::clone(&store), accounts.clone(), Arc::new(clock), tls)
+        let builder = Broker::builder(domain, Arc::clone(&store), accounts.clone(), Arc::new(clock), tls)
             .admins([jid("admin@site.example")])
             .limits(limits)
             .administration(accounts.clone())
-            .open_registration(open)
-            .contacts(Contacts { admin: vec!["mailto:ops@site.example".into()], ..Contacts::default() })
-            .start()
-            .await
-            .unwrap();
+            .contacts(Contacts { admin: vec!["mailto:ops@site.example".into()], ..Contacts::default() });
+        let broker = change(builder).start().await.unwrap();
         let (starttls, listener) = pipe();
         broker.listen_c2s(listener);
         let (direct, listener) = pipe();

@@ -17,7 +17,7 @@ use torg_core::peers::{
 };
 use torg_core::s2s::{Connector, Socket, Target};
 use torg_core::tls::{Authority, SelfNames, ServerTls};
-use torg_core::{Attached, Broker, Credentials, CredentialsUnavailable, PipeConnector, PipeListener, pipe};
+use torg_core::{Attached, Broker, Builder, Credentials, CredentialsUnavailable, PipeConnector, PipeListener, pipe};
 use torg_store::{Engine, Sqlite};
 use torg_thing::{Clock, SystemClock};
 use torg_wire::jid::{BareJid, FullJid, Jid};
@@ -141,10 +141,15 @@ impl Site {
 
     /// Starts its broker, which knows these peers and refuses all others.
     pub(crate) async fn start(&self, peers: &[View<'_>]) -> Broker {
-        self.start_with(peers, Limits::default()).await
+        self.start_changed(peers, |builder| builder).await
     }
 
     pub(crate) async fn start_with(&self, peers: &[View<'_>], limits: Limits) -> Broker {
+        self.start_changed(peers, |builder| builder.limits(limits)).await
+    }
+
+    /// As [`Site::start`], built with a difference.
+    pub(crate) async fn start_changed(&self, peers: &[View<'_>], change: impl FnOnce(Builder) -> Builder) -> Broker {
         let peer = |view: &View<'_>| Peer {
             domain: view.of.domain.to_owned(),
             address: Some(Address {
@@ -160,18 +165,15 @@ impl Site {
         let settings = PeerSettings { peers: peers.iter().map(peer).collect(), others: Others::Refused };
         let peers = Peers::new(&settings, Arc::new(Nothing), Arc::new(SystemClock)).unwrap();
         let domain = BareJid::parse(self.domain).unwrap();
-        let broker = Broker::builder(
+        let builder = Broker::builder(
             domain,
             Arc::clone(&self.store),
             Arc::new(Everybody),
             Arc::new(SystemClock),
             Arc::new(self.tls()),
         )
-        .limits(limits)
-        .federation(Arc::new(peers), Arc::clone(&self.network) as Arc<dyn Connector>)
-        .start()
-        .await
-        .unwrap();
+        .federation(Arc::new(peers), Arc::clone(&self.network) as Arc<dyn Connector>);
+        let broker = change(builder).start().await.unwrap();
         let (connector, listener) = pipe();
         broker.listen_s2s(listener);
         self.network.listeners.lock().unwrap().insert(SocketAddr::new(self.ip, STARTTLS), connector);

@@ -12,6 +12,8 @@
 //!   segment is seen as such, and a slow store holds back the peer instead of filling a queue.
 
 mod client;
+pub mod component;
+mod foreign;
 mod framing;
 pub mod peer;
 mod server;

@@ -4,12 +4,12 @@
 use super::dialback::{self, Dialback};
 use super::{
     CHECKS_MAX, CLAIMS_MAX, DialbackAnswer, DialbackCheck, PAIRS_MAX, Pair, PeerEnd, PeerOutput, PeerProof, PeerStream,
-    QUESTIONS_MAX, Standing, fault, stanza,
+    QUESTIONS_MAX, Standing, fault,
 };
 use crate::jid::{DomainPart, Jid};
 use crate::ns;
 use crate::stanza::{Stanza, StanzaCondition, StanzaFault};
-use crate::stream::Why;
+use crate::stream::{Why, foreign};
 use crate::stream_error::StreamCondition;
 use crate::xml::Element;
 
@@ -101,7 +101,7 @@ impl PeerStream {
                 None => Err(fault(StreamCondition::UnsupportedStanzaType, "This is no dialback.")),
             };
         }
-        match stanza::read(element) {
+        match foreign::read(element) {
             Ok(stanza) => {
                 let proof = self.admit(stanza.from(), stanza.to())?;
                 self.voice.ask(PeerOutput::Stanza(stanza, proof));

@@ -14,7 +14,6 @@ mod connecting;
 mod dialback;
 mod key;
 mod link;
-mod stanza;
 #[cfg(test)]
 mod tests;
 mod voice;
@@ -25,14 +24,14 @@ use std::time::Instant;
 
 pub use key::DialbackSecret;
 
-use super::{CLOSE_TIME, LOGIN_TIME, Why};
+use super::{CLOSE_TIME, LOGIN_TIME, Why, foreign};
 use crate::jid::{DomainPart, JidError};
 use crate::ns;
 use crate::reader::{StreamEvent, StreamHeader, StreamReader};
 use crate::seed::Seed;
 use crate::stanza::{Stanza, StanzaCondition};
 use crate::stream_error::{StreamCondition, StreamError};
-use crate::xml::{Element, Limits};
+use crate::xml::{Element, Limits, Scope};
 use link::Link;
 use voice::Voice;
 
@@ -404,7 +403,7 @@ impl PeerStream {
     pub fn send(&mut self, stanza: &Stanza) -> bool {
         let open = !matches!(self.stage, Stage::Closing | Stage::Closed) && self.link.may_send(stanza);
         if open {
-            stanza::write(stanza, self.voice.bytes());
+            foreign::write(stanza, &Scope::SERVER, self.voice.bytes());
         }
         open
     }
@@ -494,7 +493,7 @@ impl PeerStream {
 /// A stanza as bytes for streams between servers; see [`PeerStream::send_written`].
 pub fn to_bytes(stanza: &Stanza) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
-    stanza::write(stanza, &mut out);
+    foreign::write(stanza, &Scope::SERVER, &mut out);
     out
 }
 

@@ -1,8 +1,12 @@
-//! Stanzas between `jabber:server` on the wire and `jabber:client` in memory, with nothing hidden in the change.
+//! Stanzas between `jabber:server` or `jabber:component:accept` on the wire and `jabber:client` in memory, with nothing hidden in
+//! the change.
 //!
 //! # Why
-//! Both namespaces are one in memory. Were a `<body xmlns='jabber:client'>` inside a stanza of `jabber:server` simply read, two
+//! The namespaces are one in memory. Were a `<body xmlns='jabber:client'>` inside a stanza of `jabber:server` simply read, two
 //! servers could see two different messages; the same holds for `jabber:server` inside what a client sent. Neither passes.
+//!
+//! A component's stream has one reader, which is us, and what we read is written anew: there `jabber:client` inside a stanza is taken
+//! for the stream's own, since slixmpp writes its errors so.
 
 use std::borrow::Cow;
 
@@ -13,11 +17,7 @@ use crate::xml::{Element, Scope};
 
 /// Reads a first-level element of a stream between servers.
 pub(super) fn read(element: Element) -> Result<Stanza, StanzaFault> {
-    if element.namespace() != ns::SERVER {
-        let ours = element.namespace() == ns::CLIENT || element.namespace() == ns::COMPONENT;
-        let condition = if ours { StreamCondition::InvalidNamespace } else { StreamCondition::UnsupportedStanzaType };
-        return Err(StanzaFault::Fatal(StreamError::new(condition)));
-    }
+    check_content(&element, ns::SERVER)?;
     let mixed = hides(&element, ns::SERVER, ns::CLIENT);
     let stanza = Stanza::from_element(element)?;
     if mixed {
@@ -28,13 +28,30 @@ pub(super) fn read(element: Element) -> Result<Stanza, StanzaFault> {
     Ok(stanza)
 }
 
-/// Appends a stanza for a stream between servers. What would become one with the stanza's own elements is left out.
-pub(super) fn write(stanza: &Stanza, out: &mut Vec<u8>) {
+/// Reads a first-level element of a component's stream.
+pub(super) fn read_of_component(element: Element) -> Result<Stanza, StanzaFault> {
+    check_content(&element, ns::COMPONENT)?;
+    Stanza::from_element(element)
+}
+
+fn check_content(element: &Element, content: &str) -> Result<(), StanzaFault> {
+    if element.namespace() == content {
+        return Ok(());
+    }
+    let known = [ns::CLIENT, ns::COMPONENT, ns::SERVER].contains(&element.namespace().as_str());
+    let condition = if known { StreamCondition::InvalidNamespace } else { StreamCondition::UnsupportedStanzaType };
+    Err(StanzaFault::Fatal(StreamError::new(condition)))
+}
+
+/// Appends a stanza for a stream where `scope` is in force. What would become one with the stanza's own elements is left out.
+pub(super) fn write(stanza: &Stanza, scope: &Scope<'_>, out: &mut Vec<u8>) {
+    let content = scope.content_namespace();
     let hidden = |child: &Element| {
-        child.namespace() == ns::SERVER || child.namespace() == ns::CLIENT && hides(child, ns::CLIENT, ns::SERVER)
+        child.namespace() == content || child.namespace() == ns::CLIENT && hides(child, ns::CLIENT, content)
     };
-    let stanza = if stanza.children().iter().any(hidden) { Cow::Owned(cleared(stanza)) } else { Cow::Borrowed(stanza) };
-    stanza.write_to(out, &Scope::SERVER);
+    let hides_some = stanza.children().iter().any(hidden);
+    let stanza = if hides_some { Cow::Owned(cleared(stanza, content)) } else { Cow::Borrowed(stanza) };
+    stanza.write_to(out, scope);
 }
 
 /// Whether, reached through elements of `own` only, there is an element of `other`.
@@ -43,13 +60,13 @@ fn hides(element: &Element, own: &str, other: &str) -> bool {
     children.any(|child| child.namespace() == other || child.namespace() == own && hides(child, own, other))
 }
 
-fn cleared(stanza: &Stanza) -> Stanza {
-    fn clear(element: &mut Element) {
-        element.retain_children(|child| child.namespace() != ns::SERVER);
-        element.children_mut().filter(|child| child.namespace() == ns::CLIENT).for_each(clear);
+fn cleared(stanza: &Stanza, content: &str) -> Stanza {
+    fn clear(element: &mut Element, content: &str) {
+        element.retain_children(|child| child.namespace() != content);
+        element.children_mut().filter(|child| child.namespace() == ns::CLIENT).for_each(|child| clear(child, content));
     }
     let mut element = stanza.to_element();
-    clear(&mut element);
+    clear(&mut element, content);
     // It was a stanza before, and only children have gone; should an iq be left without its payload, its header goes alone.
     Stanza::from_element(element).unwrap_or_else(|_| {
         let mut header = stanza.clone();
@@ -69,7 +86,7 @@ mod tests {
 
     fn written(stanza: &Stanza) -> String {
         let mut out = Vec::new();
-        write(stanza, &mut out);
+        write(stanza, &Scope::SERVER, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -119,6 +136,20 @@ mod tests {
         );
         let iq = "<iq xmlns='jabber:client' type='get' id='1' to='y.example'><body xmlns='jabber:server'/></iq>";
         assert_eq!(written(&Stanza::from_element(element(iq)).unwrap()), "<iq type='get' id='1' to='y.example'/>");
+    }
+
+    #[test]
+    fn a_stanza_of_a_component_is_read_in_one_way_and_written_in_its_namespace() {
+        let text = "<message xmlns='jabber:component:accept' from='c.x.example' to='b@x.example'><body>Hi</body></message>";
+        let stanza = read_of_component(element(text)).unwrap();
+        assert_eq!(stanza.body().as_deref(), Some("Hi"));
+        let mixed = text.replace("<body>", "<body xmlns='jabber:client'>");
+        assert_eq!(read_of_component(element(&mixed)).unwrap(), stanza, "one reading, whatever was written");
+        let hidden = stanza.with_child(element("<body xmlns='jabber:component:accept'>Ho</body>"));
+        let mut out = Vec::new();
+        write(&hidden, &Scope::COMPONENT, &mut out);
+        let written = String::from_utf8(out).unwrap();
+        assert_eq!(written, "<message from='c.x.example' to='b@x.example'><body>Hi</body></message>");
     }
 
     #[test]
