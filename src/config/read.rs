@@ -232,8 +232,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
     let component = component.unwrap_or_default();
     let component = listeners(document, "broker.listen.component", Some(component), 5347, errors);
     let services = domain.as_ref().map(checked::own_services).unwrap_or_default();
-    let taken =
-        components::Taken { own: domain.as_ref(), services: &services, federation: federation.as_ref() };
+    let taken = components::Taken { own: domain.as_ref(), services: &services, federation: federation.as_ref() };
     let components = components::check(document, component, &raw.component, &taken, errors);
     let contacts = check_contacts(document, raw.contact, errors);
     let tls = raw.tls.map(|tls| check_tls(document, &tls, domain.as_ref(), errors));

@@ -16,6 +16,7 @@
 mod support;
 
 mod clients;
+mod components;
 mod events;
 mod federation;
 mod node_commands;

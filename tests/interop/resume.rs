@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// A client that says what happens to it, see the script.
-fn client(site: &Site, account: &str) -> Child {
+pub(crate) fn client(site: &Site, account: &str) -> Child {
     let mut command = Command::new(peer("venv/bin/python"));
     let mut child = Child::start(account, command.arg(repository("tests/peers/slix_resume.py")));
     let order = json!({

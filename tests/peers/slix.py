@@ -4,7 +4,7 @@ Takes one JSON object on stdin and prints one JSON object on stdout; xmppjs.mjs 
 
     in   {"jid", "password", "host", "port", "tls": "starttls"|"direct", "ca": FILE, "gateway": BARE JID,
           "dialect": "nfi"|"nf"|"ieee", "steps": [STEP...]}
-    STEP {"do": "login"} {"do": "subscribe"} {"do": "disco"} {"do": "nodes"}
+    STEP {"do": "login"} {"do": "subscribe"} {"do": "disco"} {"do": "items"} {"do": "nodes"}
          {"do": "read", "node", "source"} {"do": "set", "node", "source", "element", "name", "value"}
          {"do": "pour", "peer": JID, "most"} sends numbered messages, asking for an answer after every ten and printing
          `ACKNOWLEDGED n`, until the stream ends;  {"do": "collect", "last": n} waits for all of them
@@ -96,6 +96,10 @@ class Client(slixmpp.ClientXMPP):
             "identities": sorted([kind[0], kind[1]] for kind in found["identities"]),
             "features": sorted(found["features"]),
         }
+
+    async def items(self, step):
+        items = await self.plugin["xep_0030"].get_items(jid=self.target(step), timeout=ANSWER)
+        return {"items": sorted(item[0] for item in items["disco_items"]["items"])}
 
     async def nodes(self, step):
         space = self.space("concentrator")

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -46,9 +47,31 @@ impl Site {
         Self::start_as(true, &[], "", &[], accounts)
     }
 
+    /// Starts an appliance without bridges and with these external components; the secret of each is [`password`] of its domain.
+    pub(crate) fn start_with_components(domains: &[&str], accounts: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut sections = String::new();
+        for domain in domains {
+            let file = format!("{domain}.secret");
+            fs::write(folder.path().join(&file), password(domain)).expect("the folder is writable");
+            fs::set_permissions(folder.path().join(&file), fs::Permissions::from_mode(0o600)).expect("our file");
+            sections += &format!("[[broker.component]]\ndomain = \"{domain}\"\nsecret_file = \"{file}\"\n");
+        }
+        let listen = "component = [\"127.0.0.1:0\"]\n";
+        fs::write(folder.path().join("torg.toml"), config(listen, &sections, &[], false))
+            .expect("the folder is writable");
+        Self::add_accounts(&folder, accounts);
+        Self::run(folder, &[])
+    }
+
     fn start_as(plain: bool, environment: &[(&str, &str)], bridges: &str, friends: &[&str], accounts: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         write_config(folder.path(), bridges, friends, plain);
+        Self::add_accounts(&folder, accounts);
+        Self::run(folder, environment)
+    }
+
+    fn add_accounts(folder: &TempDir, accounts: &[&str]) {
         for account in accounts {
             let jid = format!("{account}@{DOMAIN}");
             let mut add = torg_command();
@@ -57,7 +80,6 @@ impl Site {
             add.write(&format!("{}\n", password(account)));
             add.succeed();
         }
-        Self::run(folder, environment)
     }
 
     /// Stops the appliance with SIGTERM, and returns how long it took and what is left: start it again with
@@ -146,16 +168,19 @@ pub(crate) fn torg_command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_torg"))
 }
 
-/// The configuration of a test site; SCRAM-SHA-1 is on because @xmpp/client knows nothing newer.
 fn write_config(folder: &Path, bridges: &str, friends: &[&str], plain: bool) {
+    fs::write(folder.join("torg.toml"), config("", bridges, friends, plain)).expect("the folder is writable");
+}
+
+/// The configuration of a test site, with more listeners; SCRAM-SHA-1 is on because @xmpp/client knows nothing newer.
+fn config(listen: &str, bridges: &str, friends: &[&str], plain: bool) -> String {
     let friends: Vec<String> = friends.iter().map(|friend| format!("\"{friend}@{DOMAIN}\"")).collect();
     let friends = friends.join(", ");
-    let text = format!(
+    format!(
         "[broker]\ndomain = \"{DOMAIN}\"\n\
-         [broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+         [broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n{listen}\
          [broker.auth]\nscram_sha_1 = true\nplain = {plain}\n\
          [store]\npath = \"torg.db\"\n\
          [concentrator]\njid = \"{GATEWAY}\"\nfriends = [{friends}]\n{bridges}"
-    );
-    fs::write(folder.join("torg.toml"), text).expect("the folder is writable");
+    )
 }

@@ -17,9 +17,8 @@ fn secret(text: &str, mode: u32) -> (tempfile::TempDir, String) {
 const GOOD: &str = "0123456789abcdef\n";
 
 fn with(listen: &str, domains: &[&str], file: &str) -> String {
-    let sections = domains.iter().map(|domain| {
-        format!("[[broker.component]]\ndomain = \"{domain}\"\nsecret_file = \"{file}\"\n")
-    });
+    let sections =
+        domains.iter().map(|domain| format!("[[broker.component]]\ndomain = \"{domain}\"\nsecret_file = \"{file}\"\n"));
     let sections: String = sections.collect();
     format!("[broker]\ndomain = \"site.example\"\n[broker.listen]\n{listen}\n{sections}")
 }
@@ -92,7 +91,8 @@ fn two_components_of_one_domain_are_told() {
 
 #[test]
 fn a_secret_that_others_may_read_is_refused() {
-    for (mode, is_good) in [(0o600, true), (0o400, true), (0o440, true), (0o620, false), (0o604, false), (0o601, false)] {
+    for (mode, is_good) in [(0o600, true), (0o400, true), (0o440, true), (0o620, false), (0o604, false), (0o601, false)]
+    {
         let (_folder, file) = secret(GOOD, mode);
         let found = errors(&with(LISTEN, &["rooms.site.example"], &file));
         assert_eq!(found.is_empty(), is_good, "{mode:o}: {found:?}");

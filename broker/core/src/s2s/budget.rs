@@ -48,7 +48,10 @@ impl Budget {
             requests: Bucket::new(each(limits.requests_per_second), now),
             // A minute's subscriptions at once, and as many again within the minute.
             subscriptions: Bucket::new(
-                Rate { per_second: limits.subscriptions_per_minute.div_ceil(60), burst: limits.subscriptions_per_minute },
+                Rate {
+                    per_second: limits.subscriptions_per_minute.div_ceil(60),
+                    burst: limits.subscriptions_per_minute,
+                },
                 now,
             ),
         }))

@@ -29,10 +29,9 @@ fn secret(domain: &str) -> Secret<String> {
 /// A broker with two components that may connect.
 async fn world() -> (World, PipeConnector) {
     let domain = |name| DomainPart::parse(name).unwrap();
-    let world = World::changed(|builder| {
-        builder.component(domain(ROOMS), secret(ROOMS)).component(domain(BOTS), secret(BOTS))
-    })
-    .await;
+    let world =
+        World::changed(|builder| builder.component(domain(ROOMS), secret(ROOMS)).component(domain(BOTS), secret(BOTS)))
+            .await;
     let (connector, listener) = pipe();
     world.broker.listen_component(listener);
     (world, connector)
@@ -131,7 +130,9 @@ async fn a_component_and_a_client_exchange_messages_and_requests() {
         assert_eq!((heard.from().unwrap(), heard.to().unwrap()), (&jid("anna@site.example/phone"), &jid(to)));
         assert_eq!(heard.body().as_deref(), Some("hello"));
     }
-    rooms.say("<message from='hall@rooms.site.example/bob' to='anna@site.example/phone'><body>hi</body></message>").await;
+    rooms
+        .say("<message from='hall@rooms.site.example/bob' to='anna@site.example/phone'><body>hi</body></message>")
+        .await;
     let heard = anna.recv().await;
     assert_eq!((heard.from().unwrap().as_str(), heard.body().as_deref()), ("hall@rooms.site.example/bob", Some("hi")));
 
@@ -140,7 +141,9 @@ async fn a_component_and_a_client_exchange_messages_and_requests() {
     rooms.say(&format!("<iq type='result' id='p' from='{ROOMS}' to='{}'/>", asked.from().unwrap())).await;
     assert_eq!(anna.recv().await.kind(), StanzaKind::Iq(IqType::Result));
 
-    rooms.say(&format!("<iq type='get' id='v' from='{ROOMS}' to='site.example'><query xmlns='{}'/></iq>", ns::VERSION)).await;
+    rooms
+        .say(&format!("<iq type='get' id='v' from='{ROOMS}' to='site.example'><query xmlns='{}'/></iq>", ns::VERSION))
+        .await;
     let answer = rooms.recv().await;
     assert_eq!((answer.kind(), answer.to().unwrap()), (StanzaKind::Iq(IqType::Result), &jid(ROOMS)));
 }
@@ -150,7 +153,8 @@ async fn the_server_lists_its_components_and_they_answer_for_themselves() {
     let (world, connector) = world().await;
     let mut rooms = Component::connect(&connector, ROOMS).await;
     let mut anna = world.client("anna@site.example/phone").await;
-    let items = anna.ask(&Stanza::iq_get("i", Element::new(ns::DISCO_ITEMS, "query")).with_to(jid("site.example"))).await;
+    let items =
+        anna.ask(&Stanza::iq_get("i", Element::new(ns::DISCO_ITEMS, "query")).with_to(jid("site.example"))).await;
     let items = items.to_string();
     assert!(items.contains(ROOMS) && items.contains(BOTS), "{items}");
     anna.say(&Stanza::iq_get("d", Element::new(ns::DISCO_INFO, "query")).with_to(jid(ROOMS))).await;
@@ -217,9 +221,12 @@ async fn a_wrong_secret_ends_the_stream_and_leaves_the_right_component_alone() {
 async fn a_foreign_sender_ends_the_stream_and_reaches_nobody() {
     let (world, connector) = world().await;
     let mut anna = world.client("anna@site.example/phone").await;
-    for from in ["site.example", "bob@site.example/desk", "b@bots.site.example", "x.rooms.site.example", "peer.example"] {
+    for from in ["site.example", "bob@site.example/desk", "b@bots.site.example", "x.rooms.site.example", "peer.example"]
+    {
         let mut rooms = Component::connect(&connector, ROOMS).await;
-        rooms.say(&format!("<message from='{from}' to='anna@site.example/phone'><body>trust me</body></message>")).await;
+        rooms
+            .say(&format!("<message from='{from}' to='anna@site.example/phone'><body>trust me</body></message>"))
+            .await;
         assert!(rooms.end().await.contains("<invalid-from "), "{from}");
     }
     assert!(anna.pending().await.is_empty());
@@ -321,7 +328,9 @@ impl Component {
         let socket = connector.connect().await.unwrap();
         let reader = StreamReader::new(Limits::SERVER);
         let mut component = Component { socket, reader, said: String::new() };
-        component.say(&format!("<stream:stream xmlns='{}' xmlns:stream='{}' to='{ROOMS}'>", ns::COMPONENT, ns::STREAMS)).await;
+        component
+            .say(&format!("<stream:stream xmlns='{}' xmlns:stream='{}' to='{ROOMS}'>", ns::COMPONENT, ns::STREAMS))
+            .await;
         component.event().await.map(drop)
     }
 }

@@ -69,9 +69,14 @@ async fn users_of_another_server_and_a_component_reach_each_other() {
     anna.chat(&jid("hall@rooms.two.example"), "hello").await;
     let heard = rooms.until("</message>").await;
     assert!(heard.contains("<body>hello</body>") && heard.contains(" from='anna@one.example/phone'"), "{heard}");
-    rooms.say("<message from='hall@rooms.two.example/x' to='anna@one.example/phone'><body>welcome</body></message>").await;
+    rooms
+        .say("<message from='hall@rooms.two.example/x' to='anna@one.example/phone'><body>welcome</body></message>")
+        .await;
     let heard = anna.recv().await;
-    assert_eq!((heard.from().unwrap().as_str(), heard.body().as_deref()), ("hall@rooms.two.example/x", Some("welcome")));
+    assert_eq!(
+        (heard.from().unwrap().as_str(), heard.body().as_deref()),
+        ("hall@rooms.two.example/x", Some("welcome"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

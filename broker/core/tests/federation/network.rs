@@ -11,7 +11,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::time::timeout;
-use torg_core::limits::Limits;
 use torg_core::peers::{
     Address, Answer, LookupError, Others, Peer, PeerSettings, Peers, Policy, Resolver, Service, Tlsa,
 };
@@ -142,10 +141,6 @@ impl Site {
     /// Starts its broker, which knows these peers and refuses all others.
     pub(crate) async fn start(&self, peers: &[View<'_>]) -> Broker {
         self.start_changed(peers, |builder| builder).await
-    }
-
-    pub(crate) async fn start_with(&self, peers: &[View<'_>], limits: Limits) -> Broker {
-        self.start_changed(peers, |builder| builder.limits(limits)).await
     }
 
     /// As [`Site::start`], built with a difference.

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_stanza_of_a_component_is_read_in_one_way_and_written_in_its_namespace() {
-        let text = "<message xmlns='jabber:component:accept' from='c.x.example' to='b@x.example'><body>Hi</body></message>";
+        let text =
+            "<message xmlns='jabber:component:accept' from='c.x.example' to='b@x.example'><body>Hi</body></message>";
         let stanza = read_of_component(element(text)).unwrap();
         assert_eq!(stanza.body().as_deref(), Some("Hi"));
         let mixed = text.replace("<body>", "<body xmlns='jabber:client'>");

@@ -74,7 +74,10 @@ enum Stage {
     /// Its header is awaited.
     Header,
     /// Our header is out, which names the stream; the handshake is awaited.
-    Handshake { domain: DomainPart, id: String },
+    Handshake {
+        domain: DomainPart,
+        id: String,
+    },
     /// Stanzas pass.
     Ready(DomainPart),
     /// Our end tag is out, its own is awaited.
@@ -263,7 +266,8 @@ impl ComponentStream {
             stanza.set_from(Some(Jid::from_parts(None, domain, None)));
         }
         if stanza.to().is_none() {
-            let error = StanzaError::new(StanzaCondition::BadRequest).with_text("Components say in 'to' whom they mean.");
+            let error =
+                StanzaError::new(StanzaCondition::BadRequest).with_text("Components say in 'to' whom they mean.");
             self.refuse(domain, StanzaFault::Refused { error, stanza: Box::new(stanza) }.reply());
             return Ok(());
         }

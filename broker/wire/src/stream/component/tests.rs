@@ -230,8 +230,14 @@ fn what_breaks_the_rules_of_stanzas_is_answered_to_whoever_sent_it() {
 #[test]
 fn what_is_no_stanza_ends_the_stream() {
     for (text, condition) in [
-        ("<message xmlns='jabber:client' from='chat.site.example' to='b@site.example'/>", StreamCondition::InvalidNamespace),
-        ("<message xmlns='jabber:server' from='chat.site.example' to='b@site.example'/>", StreamCondition::InvalidNamespace),
+        (
+            "<message xmlns='jabber:client' from='chat.site.example' to='b@site.example'/>",
+            StreamCondition::InvalidNamespace,
+        ),
+        (
+            "<message xmlns='jabber:server' from='chat.site.example' to='b@site.example'/>",
+            StreamCondition::InvalidNamespace,
+        ),
         ("<handshake/>", StreamCondition::UnsupportedStanzaType),
         ("<x xmlns='urn:x'/>", StreamCondition::UnsupportedStanzaType),
     ] {
