@@ -70,7 +70,7 @@ fn a_domain_that_is_somebody_else_s_is_refused() {
         ("peer.example", "belongs to"),
         ("x.peer.example", "belongs to"),
         ("127.0.0.1", "is not a domain"),
-        ("rooms@site.example", "\"rooms.site.example\""),
+        ("rooms@site.example", "`rooms.site.example`"),
         ("a b", "is not a domain"),
     ] {
         let text = with(&format!("{LISTEN}\n{peers}"), &[domain], &file);
