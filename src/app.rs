@@ -29,7 +29,7 @@ use torg_accounts::Accounts;
 use torg_core::Broker;
 use torg_core::tls::DeviceAuthority;
 pub use torg_core::tls::SelfNames;
-use torg_store::{Engine, Sqlite, migrate};
+use torg_store::{Engine, MigrateError, Migrations, Sqlite, migrate};
 use torg_thing::{Clock, NoSniffer, SourceId, SystemClock};
 use torg_wire::jid::DomainPart;
 use torg_wire::sasl::Policy;
@@ -46,6 +46,7 @@ use self::lock::Lock;
 use self::sockets::Sockets;
 use self::web::Web;
 pub use self::web::socket_path;
+use crate::backup::{State, swap};
 use crate::concentrator::Tree;
 use crate::config::{self, BridgeConfig, Config, Settings};
 use crate::console::status::days_left;
@@ -131,15 +132,25 @@ pub struct Reloaded {
     pub restart_needed: Vec<&'static str>,
 }
 
+/// The tables of all services.
+#[must_use]
+pub fn tables() -> Vec<Migrations> {
+    std::iter::once(torg_accounts::MIGRATIONS).chain(torg_core::MIGRATIONS.iter().copied()).collect()
+}
+
 /// Opens the store and the accounts of a configuration; also beside a running appliance.
 ///
 /// # Errors
 /// The store cannot be opened or is of a newer version.
 pub async fn open_accounts(settings: &Settings) -> Result<(Arc<dyn Engine>, Accounts), StartError> {
+    if swap::is_pending(&settings.store) {
+        return Err(StartError::StoreHalfRestored { store: settings.store.clone() });
+    }
     let store: Arc<dyn Engine> = Arc::new(Sqlite::open(&settings.store)?);
-    let mut tables = vec![torg_accounts::MIGRATIONS];
-    tables.extend_from_slice(torg_core::MIGRATIONS);
-    migrate(&*store, &tables).await?;
+    migrate(&*store, &tables()).await.map_err(|error| match error {
+        MigrateError::Store(error) => StartError::of_store(&settings.store, error),
+        other => StartError::Migrate(other),
+    })?;
     let domain = DomainPart::parse(settings.broker.domain.as_str()).map_err(torg_core::BrokerError::from)?;
     let accounts = Accounts::new(Arc::clone(&store), domain, Arc::new(SystemClock));
     Ok((store, accounts.with_scram_sha1(settings.broker.scram_sha_1)))
@@ -163,6 +174,8 @@ impl Appliance {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         make_store_directory(&settings.store);
         let lock = Lock::take(&settings.store)?;
+        swap::finish(&State::new(&settings), clock.now())
+            .map_err(|(path, error)| StartError::StoreRestoring { path, error })?;
         let (store, accounts) = open_accounts(&settings).await?;
         let accounts = accounts.with_tokens(tokens::secret(&settings.store).await?);
         let certificate = certificates::load(&settings, names, Arc::clone(&clock)).await?;
@@ -395,7 +408,7 @@ fn environment(tree: &Arc<Tree>) -> Environment {
 }
 
 /// The first start on a new machine finds no directory yet. If it cannot be made, the lock says so.
-fn make_store_directory(store: &Path) {
+pub(crate) fn make_store_directory(store: &Path) {
     if let Some(parent) = store.parent() {
         let _ = std::fs::create_dir_all(parent);
     }

@@ -5,6 +5,7 @@
 
 pub mod acme;
 pub mod app;
+pub mod backup;
 pub mod catalog;
 pub mod cli;
 pub mod client;

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use torg_accounts::AccountError;
 use torg_core::BrokerError;
 use torg_core::tls::TlsError;
-use torg_store::{MigrateError, StoreError};
+use torg_store::{MigrateError, OpenError, StoreError};
 
 use super::lock::LockError;
 
@@ -74,7 +74,26 @@ pub enum StartError {
         error: io::Error,
     },
     /// The store cannot be opened.
-    #[error("The store cannot be opened: {0}.")]
+    #[error(transparent)]
+    StoreOpen(#[from] OpenError),
+    /// A restore was cut short, and nobody has finished it.
+    #[error(
+        "A restore into the store {} was cut short. Start the appliance, or restore again: both finish it first.", .store.display()
+    )]
+    StoreHalfRestored {
+        /// The store.
+        store: PathBuf,
+    },
+    /// What a restore has left cannot be put in place.
+    #[error("A restore was cut short and cannot be finished: {path} cannot be moved: {error}.", path = .path.display())]
+    StoreRestoring {
+        /// A file or folder of it.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The store failed.
+    #[error("The store cannot be used: {0}.")]
     Store(#[from] StoreError),
     /// The store's tables cannot be brought up to date.
     #[error("The store cannot be used: {0}.")]
@@ -88,6 +107,24 @@ pub enum StartError {
     /// A task of ours was cut off.
     #[error("An internal task failed: {0}.")]
     Internal(String),
+}
+
+impl StartError {
+    /// True if the store cannot be used: then every command that needs it fails alike until somebody mends that (exit code 3).
+    #[must_use]
+    pub fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::StoreOpen(_) | Self::StoreHalfRestored { .. } | Self::StoreRestoring { .. } => true,
+            Self::ConfigLock(_) | Self::Store(_) | Self::Migrate(_) => true,
+            Self::Broker(error) => matches!(error, BrokerError::Store(_) | BrokerError::Migrate(_)),
+            _ => false,
+        }
+    }
+
+    /// A failure of a store that was opened, as far as its cause is known.
+    pub(super) fn of_store(path: &Path, error: StoreError) -> Self {
+        OpenError::of_store(path, &error).map_or(Self::Store(error), Self::StoreOpen)
+    }
 }
 
 /// What an operator may do about a listener.

@@ -9,11 +9,19 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use torg_store::OpenError;
 
 /// Holds the lock; dropping it lets the next appliance start.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Not left to closing: a child process on its way to another program still has the file open for a moment.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Why the lock could not be taken.
@@ -28,14 +36,9 @@ pub enum LockError {
         /// Process id of the other, as it wrote it.
         pid: Option<u32>,
     },
-    /// The lock file cannot be opened or written.
-    #[error("The lock file {} cannot be used: {error}. Check that its directory exists and may be written.", .path.display())]
-    Store {
-        /// The lock file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    /// The lock file beside the store cannot be opened or written, so the store cannot either.
+    #[error(transparent)]
+    Store(#[from] OpenError),
 }
 
 fn process(pid: &Option<u32>) -> String {
@@ -51,7 +54,7 @@ impl Lock {
         let mut name = store.as_os_str().to_owned();
         name.push(".lock");
         let path = PathBuf::from(name);
-        let failed = |error| LockError::Store { path: path.clone(), error };
+        let failed = |error: std::io::Error| LockError::Store(OpenError::of_io(store, &error));
         // Not truncated on opening: if another holds the lock, the file says who.
         let mut file = OpenOptions::new()
             .read(true)
@@ -72,7 +75,7 @@ impl Lock {
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -105,6 +108,6 @@ mod tests {
     fn a_missing_directory_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let error = Lock::take(&dir.path().join("absent/torg.db")).unwrap_err().to_string();
-        assert!(error.contains("absent/torg.db.lock"), "{error}");
+        assert!(error.starts_with("The folder ") && error.contains("absent of the store does not exist."), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use torg_wire::sasl::TokenSecret;
 use super::certificates::authority_directory;
 use super::error::StartError;
 
-/// Name of the file; backups leave it out.
+/// Name of the file; backups leave it out, so that whoever has one cannot log in with the tokens in it.
 pub const FILE: &str = "tokens.key";
 /// For us only.
 const MODE: u32 = 0o600;

@@ -115,8 +115,7 @@ impl Opened {
             Ok(config) => config.settings,
             Err(errors) => return Err(tell(&errors, "configuration", terminal)?),
         };
-        let (store, accounts) =
-            app::open_accounts(&settings).await.map_err(|error| Failure::failed(error.to_string()))?;
+        let (store, accounts) = app::open_accounts(&settings).await?;
         Ok(Self { settings, store, accounts })
     }
 }

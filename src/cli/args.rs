@@ -24,7 +24,8 @@ use torg_wire::sasl::AccountClass;
         torg check --config torg.toml             Find every mistake in it before it matters\n  \
         torg account add anna@site.example        Create an account (asks for the password)\n  \
         torg run --config torg.toml               Run the appliance\n\n\
-        Exit codes: 0 done, 1 it failed (the message says who is to blame), 2 wrong usage."
+        Exit codes: 0 done, 1 it failed (the message says who is to blame), 2 wrong usage, 3 the store cannot be used\n\
+        (the message says why and what to do; it will not go away by trying again)."
 )]
 pub struct Arguments {
     /// What to do.
@@ -64,6 +65,25 @@ pub enum Command {
     /// The configuration file itself: a commented sample, and its JSON Schema for editors
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Save the state of the appliance to one file, while it runs or not
+    #[command(
+        after_help = "FILE holds the accounts with their keys, rosters and waiting messages, and the private keys of the local \
+        authority and of ACME: keep it as safe as the appliance. It is for this user only (mode 0600), whole or not there. The \
+        configuration and the files it names are not in it. It needs twice its size while it is made. tar -tvf FILE lists it.\n\n\
+        Example:\n  torg backup /backup/torg-$(date +%F).tar --config /etc/torg/torg.toml\n  \
+        torg backup /backup/torg.tar --overwrite"
+    )]
+    Backup(Backup),
+    /// Put a backup in the place of a stopped appliance's state
+    #[command(
+        after_help = "Every byte of FILE is checked before anything is changed; a state that is there is kept aside, and a crash in \
+        between is finished by the next start. A newer Torg restores what an older one saved.\n\
+        What comes back is the state of that day: passwords too, and accounts removed since. Messages that were waiting come \
+        again, even if they were delivered since. Sessions cannot be resumed, and quick logins (FAST) ask for the password once.\n\n\
+        Example:\n  torg restore /backup/torg-2026-03-01.tar --config /etc/torg/torg.toml\n  \
+        torg restore /backup/torg.tar --replace"
+    )]
+    Restore(Restore),
     /// Print the version
     Version,
 }
@@ -85,6 +105,37 @@ pub struct Run {
     /// After READY, print one line `ADDRESS KIND HOST:PORT` for every bound listener
     #[arg(long)]
     pub print_addresses: bool,
+}
+
+/// `torg backup`.
+#[derive(Args, Debug)]
+pub struct Backup {
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Print what was saved as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `torg restore`.
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// A file that `torg backup` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Keep the state that is there aside, and put the backup in its place
+    #[arg(long)]
+    pub replace: bool,
+    /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// `torg check`.

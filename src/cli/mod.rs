@@ -5,8 +5,11 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::app::StartError;
+
 mod account;
 pub mod args;
+mod backup;
 mod check;
 mod demo;
 mod node;
@@ -27,6 +30,9 @@ pub enum Failure {
     /// It failed; the text says who is to blame and what to do. Exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// The store cannot be used, so no command that needs it can work until that is mended. Exit code 3.
+    #[error("{0}")]
+    Store(String),
     /// What failed has been printed already. Exit code 1.
     #[error("")]
     Reported,
@@ -56,6 +62,7 @@ impl Failure {
     pub fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
+            Self::Store(_) => ExitCode::from(3),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Failed(_) | Self::Output(_) | Self::Reported => ExitCode::FAILURE,
         }
@@ -67,8 +74,14 @@ impl Failure {
         match self {
             Self::Reported => false,
             Self::Output(error) => error.kind() != io::ErrorKind::BrokenPipe,
-            Self::Failed(_) | Self::Usage(_) => true,
+            Self::Failed(_) | Self::Store(_) | Self::Usage(_) => true,
         }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        if error.is_of_the_store() { Self::Store(error.to_string()) } else { Self::Failed(error.to_string()) }
     }
 }
 
@@ -80,12 +93,14 @@ pub fn run(arguments: args::Arguments, terminal: &mut Terminal<'_>) -> Result<()
     use args::Command;
     match arguments.command {
         Command::Account(command) => account::run(&command, terminal),
+        Command::Backup(arguments) => backup::backup(&arguments, terminal),
         Command::Check(arguments) => check::check(&arguments, terminal),
         Command::Config(command) => check::config(&command, terminal),
         Command::Demo(arguments) => demo::run(&arguments, terminal),
         Command::Node(command) => node::run(&command, terminal),
         Command::Peer(command) => peer::run(&command, terminal),
         Command::Profile(command) => profile::run(&command, terminal),
+        Command::Restore(arguments) => backup::restore(&arguments, terminal),
         Command::Run(arguments) => run::run(&arguments, terminal),
         Command::Version => Ok(terminal.line(&format!("torg {}", env!("CARGO_PKG_VERSION")))?),
     }

@@ -45,8 +45,7 @@ pub(super) fn run(arguments: &Run, terminal: &mut Terminal<'_>) -> Result<(), Fa
     block_on(async {
         // Signals are caught before anything is started, so that none is lost.
         let mut signals = Signals::new()?;
-        let appliance = Appliance::start_with(config, SelfNames::DomainOnly, sockets).await;
-        let mut appliance = appliance.map_err(|error| Failure::failed(error.to_string()))?;
+        let mut appliance = Appliance::start_with(config, SelfNames::DomainOnly, sockets).await?;
         // An appliance does not end because nobody reads its standard output.
         let _ = announce(&appliance, arguments.print_addresses, terminal);
         info!("{}", appliance.status());

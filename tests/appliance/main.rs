@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod backup;
 mod command;
 mod demo;
 mod lifecycle;
 mod reload;
 mod remote;
+mod store;
 mod world;

@@ -29,6 +29,19 @@ fn systemd_understands_every_line_of_the_unit() {
 }
 
 #[test]
+fn systemd_understands_the_nightly_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["torg-backup.service", "torg-backup.timer"].map(|name| {
+        let unit = fs::read_to_string(repository("systemd").join(name)).unwrap();
+        let file = folder.path().join(name);
+        fs::write(&file, unit.replace("/usr/bin/torg", "/bin/true")).unwrap();
+        file
+    });
+    let done = Command::new("systemd-analyze").arg("verify").args(files).output().unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
 fn the_unit_stops_its_service_only_after_the_drain_of_20_seconds() {
     let unit = fs::read_to_string(repository("systemd/torg.service")).unwrap();
     let seconds = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec="));

@@ -25,6 +25,6 @@ mod tokens;
 mod tokens_tests;
 
 pub use error::AccountError;
-pub use service::{Account, Accounts};
+pub use service::{Account, Accounts, NAMES_MAX};
 pub use sql::MIGRATIONS;
 pub use tokens::{TOKEN_CLIENTS_MAX, TOKEN_LIFE, TOKEN_LIFE_UNBOUND};

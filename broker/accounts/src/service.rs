@@ -12,6 +12,9 @@ use torg_wire::secret::Secret;
 
 use crate::{AccountError, sql};
 
+/// Accounts read at once on a walk over all: a page that costs a few milliseconds.
+pub const NAMES_MAX: u32 = 1_000;
+
 /// The accounts of one domain.
 #[derive(Clone)]
 pub struct Accounts {
@@ -166,6 +169,30 @@ impl Accounts {
             Ok(Account { class: class(row, 3, text)?, jid, disabled, created })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// How many accounts there are.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn count(&self) -> Result<u64, AccountError> {
+        let rows = self.engine.query(sql::COUNT, Vec::new()).await?;
+        let count = rows.first().map(|row| row.integer(0)).transpose().map_err(StoreError::from)?.unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// At most [`NAMES_MAX`] accounts after that name, by name: for walks over all of them, however many there are.
+    ///
+    /// # Errors
+    /// The store fails or holds what we did not write.
+    pub async fn names_after(&self, name: &str) -> Result<Vec<BareJid>, AccountError> {
+        let rows = self.engine.query(sql::NAMES, vec![Value::from(name), Value::from(NAMES_MAX)]).await?;
+        let jid = |row: &Row| {
+            let text = row.text(0)?;
+            BareJid::parse(text)
+                .map_err(|error| AccountError::StoreDamaged { account: text.into(), text: error.to_string() })
+        };
+        rows.iter().map(jid).collect()
     }
 
     /// Whether there is such an account and it is not switched off.

@@ -64,6 +64,8 @@ pub(crate) const DELETE_KEYS: &str = "DELETE FROM account_keys WHERE jid = ?1";
 pub(crate) const TOUCH: &str = "UPDATE account_account SET changed = ?2 WHERE jid = ?1";
 pub(crate) const DISABLE: &str = "UPDATE account_account SET disabled = ?2, changed = ?3 WHERE jid = ?1";
 pub(crate) const LIST: &str = "SELECT jid, disabled, created, class FROM account_account ORDER BY jid";
+pub(crate) const COUNT: &str = "SELECT COUNT(*) FROM account_account";
+pub(crate) const NAMES: &str = "SELECT jid FROM account_account WHERE jid > ?1 ORDER BY jid LIMIT ?2";
 pub(crate) const STATE: &str = "SELECT disabled, class FROM account_account WHERE jid = ?1";
 pub(crate) const KEYS: &str = "SELECT a.disabled, k.salt, k.iterations, k.stored_key, k.server_key, a.class
     FROM account_account a JOIN account_keys k ON k.jid = a.jid WHERE a.jid = ?1 AND k.hash = ?2";
@@ -91,6 +93,7 @@ pub(crate) const DELETE_SURPLUS_TOKENS: &str =
     "DELETE FROM account_token WHERE jid = ?1 AND client NOT IN (SELECT kept.client FROM account_token kept
     WHERE kept.jid = ?1 GROUP BY kept.client ORDER BY MAX(kept.issued) DESC, kept.client LIMIT ?2)";
 pub(crate) const DELETE_TOKENS: &str = "DELETE FROM account_token WHERE jid = ?1";
+pub(crate) const DELETE_ALL_TOKENS: &str = "DELETE FROM account_token";
 pub(crate) const SECRET: &str = "SELECT secret FROM account_secret WHERE id = 1";
 pub(crate) const INSERT_SECRET: &str =
     "INSERT INTO account_secret (id, secret) VALUES (1, ?1) ON CONFLICT (id) DO NOTHING";

@@ -47,6 +47,15 @@ impl Accounts {
         self
     }
 
+    /// Drops all tokens of all accounts: clients log in with their passwords once.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn forget_tokens(&self) -> Result<(), AccountError> {
+        self.engine.write(Batch::new().run(sql::DELETE_ALL_TOKENS, [])).await?;
+        Ok(())
+    }
+
     /// The tokens of one installation; `None` if there is no such account.
     ///
     /// # Errors

@@ -97,6 +97,15 @@ impl World {
     }
 }
 
+#[tokio::test]
+async fn tokens_that_are_forgotten_open_nothing() {
+    let world = world().await;
+    let token = world.issue(TokenMechanism::Exporter).await;
+    world.accounts.forget_tokens().await.expect("written");
+    assert_eq!(world.count().await, 0);
+    assert!(world.login(&token, TokenMechanism::Exporter, None).await.is_err());
+}
+
 fn used(id: i64) -> UsedToken {
     UsedToken { id, count: None, invalidate: false }
 }

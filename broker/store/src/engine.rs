@@ -49,6 +49,12 @@ pub enum StoreError {
         /// The limit.
         limit: usize,
     },
+    /// Pages of the database contradict each other: it was damaged by its disk, or by another program.
+    #[error("the database is damaged: {message}; bring back a backup with `torg restore`")]
+    Damaged {
+        /// The database's words.
+        message: String,
+    },
     /// The engine has been shut down.
     #[error("the store is closed")]
     Closed,

@@ -10,7 +10,7 @@
 //! back costs ten times as much as the answer.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,7 +21,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::{Batch, Engine, ROWS_MAX, Row, Rows, STATEMENTS_MAX, StoreError, Value};
+use crate::open::folder;
+use crate::{Batch, Engine, OpenError, ROWS_MAX, Row, Rows, STATEMENTS_MAX, StoreError, Value};
 
 /// Batches waiting for the writer; above it writers wait their turn.
 const WAITING_MAX: usize = 1024;
@@ -30,16 +31,19 @@ const GROUP_MAX: usize = 256;
 /// Reading connections: two cores are the machine this is built for, and one may be held by a long list.
 const READERS: usize = 3;
 /// How long to wait for another process (`torg account add`) that is writing.
-const BUSY: Duration = Duration::from_secs(10);
+pub(crate) const BUSY: Duration = Duration::from_secs(10);
 /// Rows that are read on the asking thread; an answer with more is begun anew on one that may block. Sixteen rows are some ten
 /// microseconds, where the way to the other thread and back costs fifty.
 const FEW_ROWS: usize = 16;
+/// Bytes of a database that is checked page by page when it is opened: a slow card reads as many in some seconds. A larger one shows its
+/// damage where it is read, and in `torg backup`, which reads everything.
+const CHECKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Prepared statements kept per connection; all services together have fewer.
 const PREPARED_MAX: usize = 128;
 /// Page cache per connection in KiB (SQLite takes a negative number for KiB); the operating system caches the file anyway.
 const CACHE_KIB: i64 = -1024;
 /// The database belongs to one user: it holds keys, addresses and messages.
-const MODE: u32 = 0o600;
+pub(crate) const MODE: u32 = 0o600;
 
 /// A SQLite database, in a file or in memory. Dropping it waits for the writes that were already handed over.
 pub struct Sqlite {
@@ -65,27 +69,33 @@ impl Sqlite {
     /// Opens the file, or makes it (mode 0600). A second process may have it open too.
     ///
     /// # Errors
-    /// [`StoreError::Disk`] if the file cannot be made, [`StoreError::Sql`] if it is no database.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(MODE)
-            .open(path)
-            .map_err(|error| StoreError::Disk { message: format!("{}: {error}", path.display()) })?;
-        let writer = connect(path)?;
-        // The journal mode is written in the file; readers opened later find it there.
-        writer.pragma_update(None, "journal_mode", "WAL").map_err(failure)?;
-        writer.pragma_update(None, "synchronous", "FULL").map_err(failure)?;
+    /// What is wrong with the file or its disk, and what to do.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_within(path, BUSY)
+    }
+
+    fn open_within(path: &Path, busy: Duration) -> Result<Self, OpenError> {
+        make(path)?;
+        let refused = |error| OpenError::of_sqlite(path, &error);
+        let writer = connect(path, busy).map_err(refused)?;
+        let begin = || {
+            // The journal mode is written in the file; readers opened later find it there.
+            writer.pragma_update(None, "journal_mode", "WAL")?;
+            writer.pragma_update(None, "synchronous", "FULL")
+        };
+        begin().map_err(refused)?;
+        check(&writer, path)?;
         let readers = (0..READERS)
             .map(|_| {
-                let reader = connect(path)?;
-                reader.pragma_update(None, "query_only", true).map_err(failure)?;
+                let reader = connect(path, busy)?;
+                reader.pragma_update(None, "query_only", true)?;
                 Ok(reader)
             })
-            .collect::<Result<Vec<_>, StoreError>>()?;
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(refused)?;
         let readers = Readers { idle: Arc::new(Mutex::new(readers)), permits: Arc::new(Semaphore::new(READERS)) };
         Self::start(writer, Some(readers), Some(path.to_owned()))
+            .map_err(|error| OpenError::Other { path: path.to_owned(), text: error.to_string() })
     }
 
     /// A database that lives as long as this value; for tests and demonstrations.
@@ -94,7 +104,7 @@ impl Sqlite {
     /// Only if the system gives no memory or thread.
     pub fn in_memory() -> Result<Self, StoreError> {
         let connection = Connection::open_in_memory().map_err(failure)?;
-        configure(&connection)?;
+        configure(&connection, BUSY).map_err(failure)?;
         Self::start(connection, None, None)
     }
 
@@ -183,20 +193,48 @@ impl Engine for Sqlite {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+/// Makes the file if there is none; says what is wrong before SQLite does, which has fewer words for it.
+fn make(path: &Path) -> Result<(), OpenError> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(OpenError::NotAFile { path: path.to_owned() });
+    }
+    let opened = OpenOptions::new().create(true).append(true).mode(MODE).open(path);
+    match opened {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(OpenError::FolderMissing { folder: folder(path) })
+        }
+        Err(error) => Err(OpenError::of_io(path, &error)),
+    }
+}
+
+/// Reads a database page by page, unless it is too large for that; finds damage before anything is decided on it.
+fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let refused = |error| OpenError::of_sqlite(path, &error);
+    let size = std::fs::metadata(path).map_err(|error| OpenError::of_io(path, &error))?.len();
+    if size > CHECKED_BYTES_MAX {
+        return Ok(());
+    }
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(refused)?;
+    match found.as_str() {
+        "ok" => Ok(()),
+        text => Err(OpenError::Damaged { path: path.to_owned(), text: text.replace('\n', " ") }),
+    }
+}
+
+fn connect(path: &Path, busy: Duration) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failure)?;
-    configure(&connection)?;
+    let connection = Connection::open_with_flags(path, flags)?;
+    configure(&connection, busy)?;
     Ok(connection)
 }
 
-fn configure(connection: &Connection) -> Result<(), StoreError> {
-    connection.busy_timeout(BUSY).map_err(failure)?;
+fn configure(connection: &Connection, busy: Duration) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(busy)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
-    connection.pragma_update(None, "foreign_keys", true).map_err(failure)?;
-    connection.pragma_update(None, "cache_size", CACHE_KIB).map_err(failure)?;
-    connection.pragma_update(None, "trusted_schema", false).map_err(failure)?;
-    Ok(())
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    connection.pragma_update(None, "trusted_schema", false)
 }
 
 /// The writer's thread: takes whatever waits, commits it together, answers.
@@ -317,9 +355,12 @@ fn copy(connection: &Connection, to: &Path) -> Result<(), StoreError> {
     }
     let name =
         part.to_str().ok_or_else(|| StoreError::Disk { message: format!("{} is no UTF-8 path", to.display()) })?;
+    // Made beforehand, so that it is nobody else's to read from the first byte on.
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&part).map_err(disk)?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(failure)?;
-    std::fs::set_permissions(&part, std::fs::Permissions::from_mode(MODE)).map_err(disk)?;
-    std::fs::rename(&part, to).map_err(disk)
+    file.sync_all().map_err(disk)?;
+    std::fs::rename(&part, to).map_err(disk)?;
+    std::fs::File::open(folder(to)).and_then(|folder| folder.sync_all()).map_err(disk)
 }
 
 fn bind(value: &Value) -> rusqlite::types::ToSqlOutput<'_> {
@@ -354,6 +395,7 @@ fn failure_at(statement: usize, error: rusqlite::Error) -> StoreError {
     let message = error.to_string();
     match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => StoreError::Constraint { statement, message },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged { message },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
             StoreError::Disk { message }

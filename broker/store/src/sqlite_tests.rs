@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 use crate::conformance;
 
@@ -59,7 +61,43 @@ async fn a_file_that_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("torg.db");
     std::fs::write(&path, "this is a letter, not a database, and long enough to be read as a page header").unwrap();
-    assert!(matches!(Sqlite::open(&path), Err(StoreError::Sql { .. })));
+    assert!(matches!(Sqlite::open(&path), Err(OpenError::NotADatabase { .. })));
+}
+
+#[tokio::test]
+async fn a_folder_is_no_store_and_a_missing_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(Sqlite::open(folder.path()), Err(OpenError::NotAFile { .. })));
+    let absent = folder.path().join("absent");
+    let refused = Sqlite::open(&absent.join("torg.db")).err().unwrap();
+    assert_eq!(refused, OpenError::FolderMissing { folder: absent });
+}
+
+#[tokio::test]
+async fn a_damaged_page_is_found_when_the_store_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("torg.db");
+    let engine = Sqlite::open(&path).unwrap();
+    let rows = (0..500i64).map(|n| [Value::from(format!("{n:0>64}")), Value::from(n)]);
+    let batch = rows.fold(Batch::new().run(TABLE, []), |batch, row| batch.run(INSERT, row));
+    engine.write(batch).await.unwrap();
+    drop(engine);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 64].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(Sqlite::open(&path), Err(OpenError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn a_store_that_another_program_keeps_for_itself_is_busy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("torg.db");
+    drop(Sqlite::open(&path).unwrap());
+    let other = Connection::open(&path).unwrap();
+    other.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE x (k TEXT); COMMIT").unwrap();
+    assert!(matches!(Sqlite::open_within(&path, Duration::ZERO), Err(OpenError::Busy { .. })));
 }
 
 #[tokio::test]

@@ -70,16 +70,15 @@ pub(crate) fn is_iot(element: &Element) -> bool {
 /// The message as it is kept: with the time it came at (XEP-0203), and an id by which its reader knows it again if it comes twice
 /// (XEP-0359).
 pub(crate) fn with_marks(router: &Router, message: Stanza, account: &BareJid) -> Stanza {
-    with_marks_since(router, message, account, router.shared().clock.now())
+    with_marks_of(router.domain(), message, account, router.shared().clock.now())
 }
 
-/// As [`with_marks`], for a message that came earlier.
-pub(crate) fn with_marks_since(router: &Router, mut message: Stanza, account: &BareJid, since: Timestamp) -> Stanza {
+/// As [`with_marks`], for a message that came at that time.
+pub(crate) fn with_marks_of(domain: &BareJid, mut message: Stanza, account: &BareJid, since: Timestamp) -> Stanza {
     // What a sender puts there is taken off where it comes in, so these are marks of our own from an earlier stay.
     if !message.children().iter().any(|child| is_stanza_id_of(child, account.as_str())) {
         message.push(stanza_id(account));
     }
-    let domain = router.domain();
     if !message
         .children()
         .iter()

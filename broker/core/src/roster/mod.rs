@@ -11,7 +11,7 @@ use torg_wire::ns;
 use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use torg_wire::xml::Element;
 
-pub(crate) use table::{ATTEMPTS_MAX, Item, MIGRATIONS, Rosters};
+pub(crate) use table::{ATTEMPTS_MAX, Item, MIGRATIONS, Rosters, begin, move_versions_on};
 pub(crate) use table::{ITEMS_MAX, PENDING_MAX};
 
 use crate::identity::Envelope;

@@ -2,6 +2,7 @@
 //! the state it changes (RFC 6121 §2.6 uses the same number towards clients).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use torg_store::{Batch, Engine, Migration, Migrations, Row, StoreError, Value};
 use torg_wire::jid::BareJid;
@@ -38,6 +39,7 @@ const COLUMNS_OF_ALL: &str = "SELECT contact, name, groups, state, approved, lis
 const VERSION: &str = "SELECT version FROM roster_owner WHERE owner = ?1";
 const BEGIN: &str = "INSERT INTO roster_owner (owner, version) VALUES (?1, 0) ON CONFLICT (owner) DO NOTHING";
 const ADVANCE: &str = "UPDATE roster_owner SET version = version + 1 WHERE owner = ?1 AND version = ?2";
+const MOVE_ON: &str = "UPDATE roster_owner SET version = version + ?1";
 const PUT: &str = "INSERT INTO roster_item (owner, contact, name, groups, state, approved, listed, request, changed)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT (owner, contact) DO UPDATE SET name = ?3, groups = ?4, state = ?5, approved = ?6, listed = ?7, request = ?8,
@@ -197,6 +199,19 @@ impl Rosters {
             .into_iter()
             .fold(batch, |batch, statement| batch.run(statement, [text(owner)]))
     }
+}
+
+/// Gives an account a roster, empty, if it has none, so that it has a version to be moved on.
+pub(crate) fn begin(batch: Batch, owner: &BareJid) -> Batch {
+    batch.run(BEGIN, [text(owner)])
+}
+
+/// Gives all rosters versions that none of them can have had: a copy of `age` takes the place of what it has become since.
+///
+/// Microseconds, because no roster changes as often; a second more for a clock that was set back.
+pub(crate) fn move_versions_on(batch: Batch, age: Duration) -> Batch {
+    let steps = age.saturating_add(Duration::from_secs(1)).as_micros();
+    batch.run(MOVE_ON, [Value::from(i64::try_from(steps).unwrap_or(i64::MAX / 2))])
 }
 
 fn text(jid: &BareJid) -> Value {

@@ -31,7 +31,7 @@ use std::time::Duration;
 use torg_store::Engine;
 
 pub(crate) use care::{Care, Origin, Responsible, origin, release, responsible};
-pub(crate) use restore::fall_asleep;
+pub(crate) use restore::{bury_all, fall_asleep};
 pub(crate) use resume::{Lease, NotResumed, Resumption};
 pub(crate) use stage::{clean, stage};
 pub(crate) use table::{MIGRATIONS, forget};

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use torg_store::{Batch, StoreError};
+use torg_store::{Batch, Engine, StoreError};
+use torg_thing::Timestamp;
 use torg_wire::jid::{BareJid, FullJid};
 use torg_wire::sasl::Authenticated;
 use torg_wire::stanza::{Stanza, StanzaCondition};
@@ -16,7 +17,7 @@ use super::table::{self, Message, Sleeper};
 use super::{Counts, NotResumed, Resumption, Sm};
 use crate::identity::Proof;
 use crate::limits::RESUME_TIME;
-use crate::offline::{Offline, with_marks_since};
+use crate::offline::{Offline, with_marks_of};
 use crate::router::Router;
 use crate::session::Session;
 
@@ -163,23 +164,45 @@ impl Router {
 
     /// Nobody resumes the session: its messages wait for the account.
     async fn bury(&self, id: &str, account: &BareJid, messages: Vec<Message>) -> Result<(), StoreError> {
-        let mut batch = table::drop_session(Batch::new(), id);
-        for message in messages {
-            let Some(stanza) = stanza(&message.stanza) else {
-                tracing::error!(%account, "A message of a session cannot be read; deleted.");
-                continue;
-            };
-            let came = message.came.parse().unwrap_or_else(|_| self.shared().clock.now());
-            let mut document = String::with_capacity(512);
-            with_marks_since(self, stanza, account, came).to_element().write_to(&mut document, &Scope::DOCUMENT);
-            batch = Offline::take_in(batch, account, document);
-        }
+        let now = self.shared().clock.now();
+        let batch = burial(table::drop_session(Batch::new(), id), self.domain(), account, messages, now);
         self.shared().sm.engine.write(batch).await?;
         if let Some(session) = self.most_available(account) {
             self.drain_offline(&session);
         }
         Ok(())
     }
+}
+
+/// Messages of a session become offline messages of its account.
+fn burial(batch: Batch, domain: &BareJid, account: &BareJid, messages: Vec<Message>, now: Timestamp) -> Batch {
+    messages.into_iter().fold(batch, |batch, message| {
+        let Some(stanza) = stanza(&message.stanza) else {
+            tracing::error!(%account, "A message of a session cannot be read; deleted.");
+            return batch;
+        };
+        let came = message.came.parse().unwrap_or(now);
+        let mut document = String::with_capacity(512);
+        with_marks_of(domain, stanza, account, came).to_element().write_to(&mut document, &Scope::DOCUMENT);
+        Offline::take_in(batch, account, document)
+    })
+}
+
+/// Buries every session of a store on which no broker runs. Answers how many messages became offline messages.
+pub(crate) async fn bury_all(engine: &dyn Engine, domain: &BareJid, now: Timestamp) -> Result<u64, StoreError> {
+    let (mut last, mut buried) = (String::new(), 0u64);
+    while let Some((id, account, acked)) = table::next(engine, &last).await? {
+        let mut messages = table::messages(engine, &id).await?;
+        messages.retain(|message| message.number > acked);
+        let mut batch = table::drop_session(Batch::new(), &id);
+        if let Ok(account) = BareJid::parse(&account) {
+            buried = buried.saturating_add(u64::try_from(messages.len()).unwrap_or(u64::MAX));
+            batch = burial(batch, domain, &account, messages, now);
+        }
+        engine.write(batch).await?;
+        last = id;
+    }
+    Ok(buried)
 }
 
 fn stanza(document: &str) -> Option<Stanza> {

@@ -45,6 +45,7 @@ const WAKE: &str = "UPDATE sm_session SET asleep = 0, acked = ?2 WHERE id = ?1 A
 const ASLEEP: &str = "SELECT id, jid FROM sm_session WHERE id > ?1 AND asleep = 1 ORDER BY id LIMIT ?2";
 const SLEEPER: &str =
     "SELECT account, jid, handled, behind, acked, priority, wishes FROM sm_session WHERE id = ?1 AND asleep = 1";
+const ANY: &str = "SELECT id, account, acked FROM sm_session WHERE id > ?1 ORDER BY id LIMIT 1";
 const MESSAGES: &str = "SELECT number, came, stanza FROM sm_message WHERE session = ?1 ORDER BY number";
 
 /// Sessions read at once.
@@ -188,6 +189,13 @@ pub(super) async fn sleeper(engine: &dyn Engine, id: &str) -> Result<Option<Slee
         })
     };
     rows.first().map(sleeper).transpose()
+}
+
+/// Id, account and acknowledged messages of the first session after that id.
+pub(super) async fn next(engine: &dyn Engine, after: &str) -> Result<Option<(String, String, u64)>, StoreError> {
+    let rows = engine.query(ANY, vec![Value::from(after)]).await?;
+    let session = |row: &Row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), count_of(row.integer(2)?)));
+    rows.first().map(session).transpose()
 }
 
 /// A message that was not acknowledged.
