@@ -2,21 +2,15 @@
 //!
 //! Each state of the negotiation is a small struct in a file of its own, consumed into the next.
 
+mod answers;
 mod auth;
 mod bind;
 mod completion;
-#[cfg(test)]
-mod flights_tests;
 mod header;
-#[cfg(test)]
-mod message_tests;
+mod output;
 mod ready;
 mod register;
 mod sasl2;
-#[cfg(test)]
-mod sasl2_tests;
-#[cfg(test)]
-mod sm_tests;
 mod starttls;
 #[cfg(test)]
 mod tests;
@@ -26,122 +20,20 @@ use std::time::Instant;
 
 use super::talk::Talk;
 use super::{BIND_TIME, CLOSE_TIME, Framing, LOGIN_TIME, Secured, Why};
-use crate::jid::{BareJid, DomainPart, FullJid, ResourcePart};
+use crate::jid::{BareJid, FullJid};
 use crate::reader::{StreamEvent, StreamHeader, StreamReader};
-use crate::sasl::{
-    self, AccountClass, ClientId, Credentials, Failure, IssuedToken, PasswordCheck, PasswordVerdict, ScramHash,
-    StoredKeys, TokenUse, Tokens,
-};
 use crate::seed::Seed;
-use crate::stanza::{Stanza, StanzaError};
+use crate::stanza::Stanza;
 use crate::stream_error::{StreamCondition, StreamError};
-use crate::xep::csi::ClientState;
 use crate::xep::sm;
 use crate::xml::{Element, Limits};
 use auth::{AwaitAuth, Exchange};
 use bind::{AwaitBind, Binding, Resuming};
 use completion::Completion;
 use header::AwaitHeader;
+pub use output::{Output, ServerSettings};
 use ready::Ready;
 use starttls::{AwaitStartTls, Handshake};
-
-/// What all streams of a listener share.
-#[derive(Debug, Clone)]
-pub struct ServerSettings {
-    /// The domain we serve.
-    pub domain: DomainPart,
-    /// Which logins are allowed.
-    pub policy: sasl::Policy,
-    /// Features to advertise before login besides the mechanisms: registration (XEP-0077 §8).
-    pub before_login: Vec<Element>,
-    /// Features to advertise after login besides bind and session: roster versioning, pre-approval, stream limits...
-    pub features: Vec<Element>,
-    /// What a session may begin with when it is bound together with the login (XEP-0386 §3.1): names of features.
-    pub bind_inline: Vec<&'static str>,
-    /// Limits after login; before it [`Limits::BEFORE_LOGIN`] holds.
-    pub limits: Limits,
-}
-
-/// What the machine wants from its shell.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Output {
-    /// The client has handled so many stanzas of ours (XEP-0198 §4).
-    Acked(u32),
-    /// The client asks how many of its stanzas have been handled; say so with [`ServerStream::acknowledge`], soon.
-    AckRequest,
-    /// May this account, proven by certificate, log in? Answer with [`ServerStream::authorised`].
-    Authorise(BareJid),
-    /// Bind this resource; answer with [`ServerStream::bound`]. Another resource may be given instead.
-    Bind {
-        /// The account that logged in.
-        account: BareJid,
-        /// How it logged in.
-        mechanism: sasl::Mechanism,
-        /// What stands behind it.
-        class: AccountClass,
-        /// The resource it asked for, or a random one, or both for a thing.
-        resource: ResourcePart,
-        /// Which installation of its client it is, if it said so. Its earlier sessions have come to their end.
-        client: Option<ClientId>,
-        /// What the session shall begin with (XEP-0386 §3.2); the results go with [`ServerStream::bound_with`].
-        inline: Vec<Element>,
-    },
-    /// Run the check where CPU time does no harm; answer with [`ServerStream::password_checked`].
-    CheckPassword(PasswordCheck),
-    /// The client says whether somebody looks at it (XEP-0352).
-    ClientState(ClientState),
-    /// Write what is left, close the connection, forget the machine. Nothing follows.
-    Close(Why),
-    /// Manage the stream of the bound resource (XEP-0198 §3); answer with [`ServerStream::enabled`]. Both counts begin with it.
-    Enable(sm::Enable),
-    /// Look up the keys of this account; answer with [`ServerStream::credentials`] or [`ServerStream::store_failed`].
-    Lookup {
-        /// The account.
-        account: BareJid,
-        /// The hash whose keys are wanted.
-        hash: ScramHash,
-    },
-    /// A stanza of the client that goes no further, and the answer to it, if it gets one.
-    Refused(Option<Stanza>),
-    /// Go on with a former session of this account (XEP-0198 §5); answer with [`ServerStream::resumed`].
-    Resume {
-        /// The account that logged in.
-        account: BareJid,
-        /// How it logged in.
-        mechanism: sasl::Mechanism,
-        /// What the account is.
-        class: sasl::AccountClass,
-        /// Which session, and what the client has of it.
-        request: sm::Resume,
-    },
-    /// A registration request of a client that has not logged in (XEP-0077), on an encrypted stream; answer with
-    /// [`ServerStream::registered`].
-    Register(Stanza),
-    /// Keep these keys of an account that has none for their hash; answer with [`ServerStream::keys_stored`] or
-    /// [`ServerStream::store_failed`].
-    StoreKeys {
-        /// The account.
-        account: BareJid,
-        /// The keys.
-        keys: StoredKeys,
-    },
-    /// A stanza of the client, its `from` either absent or proven to be its own.
-    Stanza(Stanza),
-    /// Look up the tokens of one installation; answer with [`ServerStream::tokens`] or [`ServerStream::store_failed`].
-    Tokens {
-        /// The account.
-        account: BareJid,
-        /// Which installation of its client.
-        client: ClientId,
-    },
-    /// Note what became of a token, make a new one; answer with [`ServerStream::token_used`] or [`ServerStream::store_failed`].
-    UseToken(TokenUse),
-    /// Begin the TLS handshake as server once everything is written; answer with [`ServerStream::secured`].
-    StartTls,
-    /// Write these bytes.
-    Write(Vec<u8>),
-}
 
 /// One client's stream, from its first byte to its last.
 #[derive(Debug)]
@@ -405,117 +297,6 @@ impl ServerStream {
     fn logged_in(&mut self, now: Instant) {
         self.reader.set_limits(self.settings.limits);
         self.deadline = now.checked_add(BIND_TIME);
-    }
-
-    // -- answers
-
-    /// The TLS handshake is done.
-    pub fn secured(&mut self, secured: Secured, now: Instant) {
-        self.step(now, |step, common, _| match step {
-            Step::Handshake(handshake) => Ok(handshake.secured(secured, common)),
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::Lookup`]: `None` for an unknown account, or one without keys for this hash.
-    pub fn credentials(&mut self, found: Option<Credentials>, now: Instant) {
-        self.answer(now, |server, policy| server.credentials(found, policy));
-    }
-
-    /// The store did not answer [`Output::Lookup`], [`Output::Authorise`], [`Output::Tokens`], [`Output::UseToken`] or
-    /// [`Output::StoreKeys`].
-    pub fn store_failed(&mut self, now: Instant) {
-        self.step(now, |step, common, talk| match step {
-            Step::Exchange(exchange) => exchange.answer(|server, _| server.unavailable(), common, talk),
-            Step::Completion(completion) => completion.store_failed(common, talk),
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::Tokens`]: `None` for an unknown account.
-    pub fn tokens(&mut self, found: Option<Tokens>, now: Instant) {
-        self.step(now, |step, common, talk| match step {
-            Step::Exchange(exchange) => {
-                let count = exchange.count();
-                exchange.answer(|server, _| server.tokens(found, count), common, talk)
-            }
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::UseToken`]: the new token if one was wanted and can be had, or why the login fails after all.
-    pub fn token_used(&mut self, answer: Result<Option<IssuedToken>, Failure>, now: Instant) {
-        self.step(now, |step, common, talk| match step {
-            Step::Completion(completion) => completion.token_used(answer, common, talk),
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::StoreKeys`].
-    pub fn keys_stored(&mut self, now: Instant) {
-        self.step(now, |step, common, talk| match step {
-            Step::Completion(completion) => completion.keys_stored(common, talk),
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::CheckPassword`].
-    pub fn password_checked(&mut self, verdict: PasswordVerdict, now: Instant) {
-        self.answer(now, |server, _| server.checked(verdict));
-    }
-
-    /// The answer to [`Output::Authorise`]: the account's class, or `None` if it may not log in.
-    pub fn authorised(&mut self, class: Option<AccountClass>, now: Instant) {
-        self.answer(now, |server, _| server.authorised(class));
-    }
-
-    fn answer(&mut self, now: Instant, answer: impl FnOnce(&mut sasl::Server, &sasl::Policy) -> sasl::ServerStep) {
-        self.step(now, |step, common, talk| match step {
-            Step::Exchange(exchange) => exchange.answer(answer, common, talk),
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::Register`]; without effect once the client has logged in.
-    pub fn registered(&mut self, answer: &Stanza) {
-        if let Stage::Negotiating(_) = self.stage {
-            self.talk.stanza(answer);
-        }
-    }
-
-    /// The answer to [`Output::Bind`]: the address of the session, or why not (`conflict`, `resource-constraint`...).
-    pub fn bound(&mut self, answer: Result<FullJid, StanzaError>, now: Instant) {
-        self.bound_with(answer.map(|jid| (jid, Vec::new())), now);
-    }
-
-    /// As [`ServerStream::bound`], with the results of what the session was to begin with.
-    pub fn bound_with(&mut self, answer: Result<(FullJid, Vec<Element>), StanzaError>, now: Instant) {
-        self.step(now, |step, common, talk| match step {
-            Step::Binding(binding) => binding.bound(answer.map(|(jid, _)| jid), common, talk),
-            Step::Completion(completion) => completion.bound(answer, common, talk),
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::Resume`]: the address of the session and how many stanzas of the client it has handled.
-    pub fn resumed(&mut self, answer: Result<(FullJid, u32), sm::Failed>, now: Instant) {
-        self.step(now, |step, common, talk| match step {
-            Step::Resuming(resuming) => resuming.resumed(answer, common, talk),
-            Step::Completion(completion) => completion.resumed(answer, common, talk),
-            other => Ok(other),
-        });
-    }
-
-    /// The answer to [`Output::Enable`]. What is sent from now on counts.
-    pub fn enabled(&mut self, answer: Result<&sm::Enabled, &sm::Failed>, now: Instant) {
-        if let Stage::Ready(ready) = &mut self.stage {
-            ready.enabled(answer, &mut self.talk);
-            return;
-        }
-        self.step(now, |step, common, talk| match step {
-            Step::Completion(completion) => Ok(completion.enabled(answer, common, talk)),
-            other => Ok(other),
-        });
     }
 
     // -- the session

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::stream::testing::{BIND, HEADER, LOGIN, World};
+use crate::xep::csi::ClientState;
 
 const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
 const ENABLED: &str = "<enabled xmlns='urn:xmpp:sm:3' resume='true' id='the-id' max='600'/>";

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::sasl::{
-    ITERATIONS, Mechanism, StoredToken, TokenCheck, TokenMechanism, TokenSlot, base64_decode, base64_encode,
-    token_answer, token_message,
+    Failure, ITERATIONS, Mechanism, ScramHash, StoredToken, TokenCheck, TokenMechanism, TokenSlot, base64_decode,
+    base64_encode, token_answer, token_message,
 };
 use crate::secret::Secret;
 use crate::stream::TRIES_MAX;
