@@ -1,12 +1,12 @@
 //! What each account may still send and ask: one allowance for all its sessions, which a new session finds as the last one left it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use torg_wire::jid::BareJid;
 
 use crate::bucket::{Bucket, Minute};
+use crate::commons::Commons;
 use crate::limits::{ClassLimits, Rate};
 
 /// Allowances kept, with those of accounts whose last session has just ended; more than accounts of any site. Beyond that those
@@ -56,50 +56,24 @@ impl Allowance {
 }
 
 /// The allowances of all accounts that have a session, or had one a moment ago.
-#[derive(Debug, Default)]
-pub(crate) struct Allowances(Mutex<HashMap<BareJid, Kept>>);
-
 #[derive(Debug)]
-struct Kept {
-    allowance: Arc<Allowance>,
-    /// Found without a session by the last sweep.
-    idle: bool,
-}
+pub(crate) struct Allowances(Commons<BareJid, Allowance>);
 
-impl Kept {
-    fn in_use(&self) -> bool {
-        Arc::strong_count(&self.allowance) > 1
+impl Default for Allowances {
+    fn default() -> Self {
+        Allowances(Commons::new(KEPT_MAX))
     }
 }
 
 impl Allowances {
     /// The allowance of an account, with these limits if it is new.
     pub(crate) fn of(&self, account: &BareJid, limits: &ClassLimits, now: Instant) -> Arc<Allowance> {
-        let mut table = self.lock();
-        if let Some(kept) = table.get_mut(account) {
-            kept.idle = false;
-            return Arc::clone(&kept.allowance);
-        }
-        if table.len() >= KEPT_MAX {
-            table.retain(|_, kept| kept.in_use());
-        }
-        let allowance = Arc::new(Allowance::new(limits, now));
-        table.insert(account.clone(), Kept { allowance: Arc::clone(&allowance), idle: false });
-        allowance
+        self.0.hold(account, || Allowance::new(limits, now))
     }
 
-    /// Forgets the accounts that have had no session since the last call. A minute between calls keeps each for at least a minute
-    /// after its last session: by then the counts of a minute have started anew.
+    /// Forgets the accounts that have had no session since the last call: a minute ago, when the counts of a minute were other ones.
     pub(crate) fn sweep(&self) {
-        self.lock().retain(|_, kept| {
-            let forget = kept.idle && !kept.in_use();
-            kept.idle = !kept.in_use();
-            !forget
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<BareJid, Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.sweep();
     }
 }
 
@@ -124,34 +98,5 @@ mod tests {
         assert_eq!(one.take_bytes(1_000, now), Duration::ZERO);
         assert!(other.take_bytes(1, now) > Duration::ZERO);
         assert_eq!(all.of(&jid("bob@x"), &LIMITS, now).take_bytes(1_000, now), Duration::ZERO);
-    }
-
-    #[test]
-    fn an_allowance_outlives_its_last_session_by_a_whole_sweep() {
-        let (all, now) = (Allowances::default(), Instant::now());
-        let take = || all.of(&jid("anna@x"), &LIMITS, now).take_bytes(1_000, now) > Duration::ZERO;
-        assert!(!take());
-        all.sweep();
-        assert!(take(), "one sweep only notes that it is idle");
-        all.sweep();
-        all.sweep();
-        assert!(!take(), "forgotten");
-        let held = all.of(&jid("anna@x"), &LIMITS, now);
-        all.sweep();
-        all.sweep();
-        drop(held);
-        assert!(take(), "not while it has a session");
-    }
-
-    #[test]
-    fn the_table_is_bounded_by_what_is_in_use() {
-        let (all, now) = (Allowances::default(), Instant::now());
-        let held = all.of(&jid("anna@x"), &LIMITS, now);
-        held.take_bytes(1_000, now);
-        for n in 0..=KEPT_MAX {
-            all.of(&jid(&format!("c{n}@x")), &LIMITS, now);
-        }
-        assert!(all.lock().len() <= KEPT_MAX);
-        assert!(all.of(&jid("anna@x"), &LIMITS, now).take_bytes(1, now) > Duration::ZERO);
     }
 }

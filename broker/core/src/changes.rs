@@ -12,6 +12,7 @@ use torg_store::{Batch, Engine, Migration, Migrations, Row, StoreError, Value};
 use torg_wire::jid::BareJid;
 use torg_wire::stream_error::{StreamCondition, StreamError};
 
+use crate::columns;
 use crate::identity::Proof;
 use crate::roster::state::Subscription;
 use crate::router::Router;
@@ -110,23 +111,14 @@ impl Changes {
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
         let rows = self.engine.query(NEWER, vec![Value::from(number), Value::from(limit)]).await?;
         let change =
-            |row: &Row| Ok(Change { number: row.integer(0)?, account: jid(row.text(1)?)?, kind: row.integer(2)? });
+            |row: &Row| Ok(Change { number: row.integer(0)?, account: columns::jid(row, 1)?, kind: row.integer(2)? });
         rows.iter().map(change).collect()
     }
 
     async fn contacts(&self, number: i64) -> Result<Vec<(BareJid, Subscription)>, StoreError> {
         let rows = self.engine.query(CONTACTS, vec![Value::from(number)]).await?;
-        let contact = |row: &Row| {
-            let code = row.integer(1)?;
-            let damaged = || StoreError::Sql { message: format!("subscription state {code}") };
-            Ok((jid(row.text(0)?)?, Subscription::from_code(code).ok_or_else(damaged)?))
-        };
-        rows.iter().map(contact).collect()
+        rows.iter().map(|row| Ok((columns::jid(row, 0)?, columns::subscription(row, 1)?))).collect()
     }
-}
-
-fn jid(text: &str) -> Result<BareJid, StoreError> {
-    BareJid::parse(text).map_err(|error| StoreError::Sql { message: format!("address {text:?}: {error}") })
 }
 
 /// Runs until the broker stops; `seen` is the newest change of the time before it started.

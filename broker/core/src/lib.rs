@@ -7,6 +7,8 @@ mod broker;
 mod bucket;
 mod c2s;
 mod changes;
+mod columns;
+mod commons;
 pub mod component;
 mod counters;
 mod credentials;

@@ -8,6 +8,8 @@ use torg_store::{Batch, Engine, Migration, Migrations, StoreError, Value};
 use torg_wire::jid::{BareJid, Jid};
 use torg_wire::xep::blocking::matching;
 
+use crate::columns;
+
 /// Addresses one account may block: more than a person comes to, and what a session's list costs at most (some 50 KiB).
 pub(crate) const ITEMS_MAX: usize = 500;
 /// Lists in memory; beyond it those of accounts without a session are forgotten at once, and else by the sweep.
@@ -118,10 +120,7 @@ impl Blocklists {
     pub(crate) async fn blockers_of(&self, jid: &Jid) -> Result<BTreeSet<BareJid>, StoreError> {
         let args = [jid.as_str(), jid.bare_str(), jid.domain()].map(Value::from);
         let rows = self.engine.query(BLOCKERS, args.to_vec()).await?;
-        let owner = |text: &str| {
-            BareJid::parse(text).map_err(|error| StoreError::Sql { message: format!("address {text:?}: {error}") })
-        };
-        rows.iter().map(|row| owner(row.text(0)?)).collect()
+        rows.iter().map(|row| columns::jid(row, 0)).collect()
     }
 
     pub(crate) async fn add(&self, owner: &BareJid, jids: &[Jid]) -> Result<(), StoreError> {

@@ -8,11 +8,14 @@ use torg_store::{Batch, Engine, Migration, Migrations, Row, StoreError, Value};
 use torg_wire::jid::BareJid;
 
 use super::state::Subscription;
+use crate::columns;
 
 /// Roster items of one account; 1,000 covers a large site and bounds what a login has to send.
 pub(crate) const ITEMS_MAX: usize = 1_000;
 /// Requests of strangers waiting for one account; a newer one replaces the oldest, so a flood cannot grow the table.
 pub(crate) const PENDING_MAX: usize = 100;
+/// Bytes kept of a request as it came, for a greeting and a picture's hash; of a longer one the fact alone is kept.
+pub(crate) const REQUEST_BYTES_MAX: usize = 4 * 1024;
 /// Times a guarded change is decided anew before giving up: only as many writers compete as the account has sessions and contacts.
 pub(crate) const ATTEMPTS_MAX: usize = 16;
 
@@ -142,7 +145,7 @@ impl Rosters {
 
     pub(crate) async fn state(&self, owner: &BareJid, contact: &BareJid) -> Result<Subscription, StoreError> {
         let rows = self.engine.query_key(STATE, vec![text(owner), text(contact)]).await?;
-        rows.first().map_or(Ok(Subscription::None), |row| state(row, 0))
+        rows.first().map_or(Ok(Subscription::None), |row| columns::subscription(row, 0))
     }
 
     pub(crate) async fn listed(&self, owner: &BareJid) -> Result<usize, StoreError> {
@@ -160,8 +163,8 @@ impl Rosters {
     pub(crate) async fn peers(&self, owner: &BareJid) -> Result<Peers, StoreError> {
         let mut peers = Peers::default();
         for row in &self.engine.query_key(PEERS, vec![text(owner)]).await? {
-            let contact = jid(row, 0)?;
-            let state = state(row, 1)?;
+            let contact = columns::jid(row, 0)?;
+            let state = columns::subscription(row, 1)?;
             if state.contact_sees_user() {
                 peers.watchers.push(contact.clone());
             }
@@ -175,7 +178,7 @@ impl Rosters {
     /// Local accounts that let `contact` see their presence, by their own rosters.
     pub(crate) async fn seen_by(&self, contact: &BareJid) -> Result<Vec<BareJid>, StoreError> {
         let rows = self.engine.query_key(SEEN_BY, vec![text(contact)]).await?;
-        rows.iter().map(|row| jid(row, 0)).collect()
+        rows.iter().map(|row| columns::jid(row, 0)).collect()
     }
 
     /// Writes the items (or removes those that have become void) if the roster is still at `version`; answers the new version.
@@ -236,22 +239,12 @@ fn row(owner: &BareJid, item: &Item, version: i64) -> Vec<Value> {
 fn item(row: &Row) -> Result<Item, StoreError> {
     let groups = row.text(2)?;
     Ok(Item {
-        contact: jid(row, 0)?,
+        contact: columns::jid(row, 0)?,
         name: row.text_if_any(1)?.map(str::to_owned),
         groups: groups.split(GROUP_SEPARATOR).filter(|group| !group.is_empty()).map(str::to_owned).collect(),
-        state: state(row, 3)?,
+        state: columns::subscription(row, 3)?,
         approved: row.boolean(4)?,
         listed: row.boolean(5)?,
         request: row.text_if_any(6)?.map(str::to_owned),
     })
-}
-
-fn state(row: &Row, column: usize) -> Result<Subscription, StoreError> {
-    let code = row.integer(column)?;
-    Subscription::from_code(code).ok_or_else(|| StoreError::Sql { message: format!("subscription state {code}") })
-}
-
-fn jid(row: &Row, column: usize) -> Result<BareJid, StoreError> {
-    let text = row.text(column)?;
-    BareJid::parse(text).map_err(|error| StoreError::Sql { message: format!("address {text:?}: {error}") })
 }

@@ -1,11 +1,11 @@
 //! What each peer's domain may still send and ask, all its streams together: a reconnect renews nothing, and one server cannot take
 //! what belongs to others.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
+use crate::commons::Commons;
 use crate::limits::{ClassLimits, Rate};
 
 /// Requests of one domain to the broker itself per second: a server has many users, and each asks for disco once.
@@ -16,7 +16,7 @@ pub(super) const SUBSCRIPTIONS_PER_SECOND: u32 = 10;
 pub(super) const STANZA_COST: usize = 100;
 /// Streams of one domain at the same time: one for each of its services, and what is left of lost ones.
 pub(super) const STREAMS_PER_DOMAIN: usize = 16;
-/// Domains kept in mind; beyond that those without a stream are forgotten at once.
+/// Domains kept in mind; beyond that those without a stream are forgotten at once, and no other gets one.
 const KEPT_MAX: usize = 4_096;
 
 /// What is left to one domain.
@@ -78,52 +78,24 @@ impl Budget {
 }
 
 /// The budgets of all domains that have a stream, or had one a moment ago.
-#[derive(Debug, Default)]
-pub(crate) struct Budgets(Mutex<HashMap<Box<str>, Kept>>);
-
 #[derive(Debug)]
-struct Kept {
-    budget: Arc<Budget>,
-    /// Found without a stream by the last sweep.
-    idle: bool,
-}
+pub(crate) struct Budgets(Commons<String, Budget>);
 
-impl Kept {
-    fn streams(&self) -> usize {
-        Arc::strong_count(&self.budget) - 1
+impl Default for Budgets {
+    fn default() -> Self {
+        Budgets(Commons::new(KEPT_MAX))
     }
 }
 
 impl Budgets {
     /// The budget of a domain, for one more stream; `None` if it has too many. The stream holds it as long as it lives.
     pub(crate) fn of(&self, domain: &str, rate: Rate, now: Instant) -> Option<Arc<Budget>> {
-        let mut table = self.lock();
-        if let Some(kept) = table.get_mut(domain) {
-            kept.idle = false;
-            return (kept.streams() < STREAMS_PER_DOMAIN).then(|| Arc::clone(&kept.budget));
-        }
-        if table.len() >= KEPT_MAX {
-            table.retain(|_, kept| kept.streams() > 0);
-        }
-        if table.len() >= KEPT_MAX {
-            return None;
-        }
-        let budget = Arc::new(Budget::new(rate, now));
-        table.insert(domain.into(), Kept { budget: Arc::clone(&budget), idle: false });
-        Some(budget)
+        self.0.try_hold(domain, STREAMS_PER_DOMAIN, || Budget::new(rate, now))
     }
 
     /// Forgets the domains that have had no stream since the last call.
     pub(crate) fn sweep(&self) {
-        self.lock().retain(|_, kept| {
-            let forget = kept.idle && kept.streams() == 0;
-            kept.idle = kept.streams() == 0;
-            !forget
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.sweep();
     }
 }
 
@@ -149,28 +121,6 @@ mod tests {
         assert!(all.of("x", RATE, now).is_none());
         streams.pop();
         assert!(all.of("x", RATE, now).is_some());
-    }
-
-    #[test]
-    fn a_reconnect_renews_nothing_until_a_whole_sweep_has_passed() {
-        let (all, now) = (Budgets::default(), Instant::now());
-        let waits = || all.of("x", RATE, now).unwrap().take(1_000, 0, now) > Duration::ZERO;
-        assert!(!waits());
-        all.sweep();
-        assert!(waits());
-        all.sweep();
-        all.sweep();
-        assert!(!waits());
-    }
-
-    #[test]
-    fn domains_in_mind_are_bounded() {
-        let (all, now) = (Budgets::default(), Instant::now());
-        let held: Vec<_> = (0..KEPT_MAX).map(|n| all.of(&format!("x{n}"), RATE, now)).collect();
-        assert!(all.of("one-more", RATE, now).is_none());
-        drop(held);
-        assert!(all.of("one-more", RATE, now).is_some());
-        assert_eq!(all.lock().len(), 1);
     }
 
     #[test]
