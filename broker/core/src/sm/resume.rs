@@ -91,6 +91,7 @@ impl Router {
         let connection = session.queue.next_connection();
         let Ok(held) = timeout(TAKEOVER_TIME, Arc::clone(&sm.lease).lock_owned()).await else {
             tracing::warn!(session = %session.jid, "A connection did not let go of its session.");
+            self.leave_waiting(&session, connection);
             return Err(NotResumed::Failed(Failed::new(StanzaCondition::ResourceConstraint)));
         };
         sm.settled(None).await;
@@ -100,7 +101,10 @@ impl Router {
         match session.queue.acknowledge(request.h) {
             Acked::Until(Some(number)) => sm.delete(&session, number),
             Acked::Until(None) | Acked::Old => {}
-            Acked::TooHigh(sent) => return Err(NotResumed::Fault(sm::too_high(request.h, sent))),
+            Acked::TooHigh(sent) => {
+                self.leave_waiting(&session, connection);
+                return Err(NotResumed::Fault(sm::too_high(request.h, sent)));
+            }
         }
         let Ok(was_detached) = session.queue.reattach() else { return Err(not_found()) };
         self.no_longer_waits(was_detached);
@@ -108,6 +112,13 @@ impl Router {
         let handled = sm.tell(&session).await;
         tracing::debug!(session = %session.jid, "Session resumed.");
         Ok(Resumption { handled, lease: Lease { connection, _held: held }, session, returns: None })
+    }
+
+    /// The connection that was to have the session does not get it, and the one before has lost it: nobody speaks for it now.
+    fn leave_waiting(&self, session: &Arc<Session>, connection: u64) {
+        if !session.queue.is_detached() {
+            self.detach(session, connection);
+        }
     }
 
     /// A connection is gone without a farewell: its session waits for another one.

@@ -125,6 +125,25 @@ async fn a_connection_that_hangs_loses_its_session_to_the_next() {
 }
 
 #[tokio::test]
+async fn a_session_that_another_connection_took_and_could_not_resume_waits_no_longer_than_a_lost_one() {
+    let world = World::new().await;
+    let (mut old, id) = Raw::managed(&world, ANNA, "phone").await;
+    old.pending().await;
+    let mut new = Raw::login(&world, ANNA).await;
+    new.say(&format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='1000'/>")).await;
+    assert!(new.fault().await.contains("<handled-count-too-high "));
+    assert!(old.fault().await.contains("<conflict "));
+    assert_eq!(world.broker.router().sessions(), 1);
+    pass(RESUME_TIME).await;
+    let ended = async {
+        while world.broker.router().sessions() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the session ends");
+}
+
+#[tokio::test]
 async fn presence_stays_until_the_time_to_resume_is_over() {
     let world = World::new().await;
     let (mut desk, _) = Raw::managed(&world, BOB, "desk").await;
