@@ -12,14 +12,17 @@ use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaError, StanzaKind
 use torg_wire::xml::Element;
 
 pub(crate) use table::{ATTEMPTS_MAX, Item, MIGRATIONS, Rosters, begin, move_versions_on};
-pub(crate) use table::{ITEMS_MAX, PENDING_MAX};
+pub(crate) use table::{ITEMS_MAX, PENDING_MAX, REQUEST_BYTES_MAX};
 
 use crate::identity::Envelope;
-use crate::router::{Letter, RouteError, Router};
+use crate::router::{Letter, RouteError, Router, Taken};
 use crate::service::{Reply, Route};
-use crate::session::Session;
+use crate::session::{Push, Session};
 
 pub(crate) const ROUTES: &[Route] = &[Route::get(ns::ROSTER, "query"), Route::set(ns::ROSTER, "query")];
+
+/// What is done to the roster of another.
+pub(crate) const WRITING: &[Route] = &[Route::set(ns::ROSTER, "query")];
 
 /// Characters of a name or group: enough for any label, and a bound for what each login has to send.
 const NAME_MAX: usize = 1_023;
@@ -27,18 +30,35 @@ const NAME_MAX: usize = 1_023;
 const GROUPS_MAX: usize = 32;
 
 pub(crate) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
-    let owner = envelope.identity().jid().to_bare();
-    let outcome = match (envelope.stanza().kind(), envelope.stanza().payload()) {
-        (StanzaKind::Iq(IqType::Get), Some(query)) => get(router, envelope.identity().jid(), &owner, query).await,
-        (StanzaKind::Iq(IqType::Set), Some(query)) => set(router, &owner, query).await,
-        _ => Err(StanzaCondition::BadRequest.into()),
-    };
+    let asker = envelope.identity().jid();
+    let owner = asker.to_bare();
+    match (envelope.stanza().kind(), envelope.stanza().payload()) {
+        (StanzaKind::Iq(IqType::Get), Some(query)) => {
+            let session = asker.resource().and_then(|it| router.shared().sessions.find(owner.as_str(), it));
+            if let Some(session) = &session {
+                session.hold_pushes();
+            }
+            let (read, outcome) = match get(router, &owner, query).await {
+                Ok((version, roster)) => (version, Ok(roster)),
+                Err(refusal) => (0, Err(refusal)),
+            };
+            answer(&owner, reply, outcome);
+            while let Some((session, push)) = session.as_ref().and_then(|it| Some((it, it.next_held(read)?))) {
+                send(session, &push);
+            }
+        }
+        (StanzaKind::Iq(IqType::Set), Some(query)) => answer(&owner, reply, set(router, &owner, query).await),
+        _ => reply.error(StanzaCondition::BadRequest),
+    }
+}
+
+fn answer(owner: &BareJid, reply: Reply, outcome: Result<Option<Element>, Refusal>) {
     match outcome {
         Ok(payload) => reply.result(payload),
         Err(Refusal::Stanza(error)) => reply.error(error),
         Err(Refusal::Route(error)) => {
             tracing::error!(%error, %owner, "A roster request could not be handled.");
-            reply.error(StanzaCondition::InternalServerError);
+            reply.error(error.answer());
         }
     }
 }
@@ -67,20 +87,15 @@ impl From<RouteError> for Refusal {
     }
 }
 
-/// The whole roster, or an empty result if the client's version is the present one (§2.6.2).
-async fn get(router: &Router, asker: &Jid, owner: &BareJid, query: &Element) -> Result<Option<Element>, Refusal> {
-    // Interested from now on: what changes while the roster is read is pushed as well.
-    if let Some(session) = asker.resource().and_then(|resource| router.shared().sessions.find(owner.as_str(), resource))
-    {
-        session.set_interested();
-    }
+/// The version, and the whole roster unless that is the version the client has (§2.6.2).
+async fn get(router: &Router, owner: &BareJid, query: &Element) -> Result<(i64, Option<Element>), Refusal> {
     let (version, items) = router.shared().rosters.load(owner).await?;
-    let version = version.to_string();
-    if query.attr("ver") == Some(version.as_str()) {
-        return Ok(None);
+    let text = version.to_string();
+    if query.attr("ver") == Some(text.as_str()) {
+        return Ok((version, None));
     }
     let listed = items.iter().filter(|item| item.listed).map(Item::to_element);
-    Ok(Some(Element::new(ns::ROSTER, "query").with_attr("ver", version).with_children(listed)))
+    Ok((version, Some(Element::new(ns::ROSTER, "query").with_attr("ver", text).with_children(listed))))
 }
 
 /// One item changed or removed (§2.3.1).
@@ -172,14 +187,83 @@ impl Router {
     /// Tells all interested sessions of the account what changed (§2.1.6).
     pub(crate) fn push_roster(&self, owner: &BareJid, version: i64, item: &Element) {
         for session in self.shared().sessions.of(owner.as_str()).iter().filter(|session| session.is_interested()) {
-            push(session, version, item);
+            if let Some(push) = session.or_hold(Push { version, item: item.clone() }) {
+                send(session, &push);
+            }
         }
     }
 }
 
-fn push(session: &Arc<Session>, version: i64, item: &Element) {
-    let query = Element::new(ns::ROSTER, "query").with_attr("ver", version.to_string()).with_child(item.clone());
+fn send(session: &Arc<Session>, Push { version, item }: &Push) {
+    let told = session.has_all_pushes().then(|| version.to_string());
+    let query = Element::new(ns::ROSTER, "query").with_attr_opt("ver", told).with_child(item.clone());
     // The version is different for each push, which makes the id unique within the session.
     let push = Stanza::iq_set(format!("push-{version}"), query).with_to(&session.jid);
-    Letter::new(push).give(session);
+    if Letter::new(push).give(session) == Taken::Full {
+        session.miss_push();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use torg_wire::jid::FullJid;
+
+    use super::*;
+    use crate::allowance::Allowances;
+    use crate::identity::Proof;
+    use crate::limits::{Limits, QUEUE_STANZAS};
+
+    fn session() -> Arc<Session> {
+        let jid = FullJid::parse("anna@site.example/phone").unwrap();
+        let allowance = Allowances::default().of(&jid.to_bare(), &Limits::default().person, Instant::now());
+        let session = Session::new(jid, Proof::Client("SCRAM-SHA-256"), false, 0, allowance);
+        session.hold_pushes();
+        assert_eq!(session.next_held(0), None);
+        Arc::new(session)
+    }
+
+    fn push(version: i64) -> Push {
+        Push { version, item: Item::removed(&BareJid::parse("bob@site.example").unwrap()) }
+    }
+
+    /// The version that the next push in the queue says, if it says one.
+    fn next(session: &Session) -> Option<String> {
+        let stanza = session.queue.pop()?.stanza;
+        stanza.payload()?.attr("ver").map(str::to_owned)
+    }
+
+    #[test]
+    fn after_a_push_was_lost_the_others_say_no_version_until_the_roster_is_asked_for_again() {
+        let session = session();
+        for version in 1..=i64::try_from(QUEUE_STANZAS).unwrap() + 1 {
+            send(&session, &push(version));
+        }
+        assert_eq!(next(&session).as_deref(), Some("1"));
+        while session.queue.pop().is_some() {}
+        send(&session, &push(1_000));
+        assert_eq!(next(&session), None);
+        session.hold_pushes();
+        while session.next_held(1_000).is_some() {}
+        send(&session, &push(1_001));
+        assert_eq!(next(&session).as_deref(), Some("1001"));
+    }
+
+    #[test]
+    fn pushes_wait_while_the_roster_is_read_and_those_it_contains_are_forgotten() {
+        let session = session();
+        assert_eq!(session.or_hold(push(1)), Some(push(1)));
+        session.hold_pushes();
+        for version in 2..=4 {
+            assert_eq!(session.or_hold(push(version)), None);
+        }
+        assert_eq!(session.next_held(2), Some(push(3)));
+        assert_eq!(session.or_hold(push(5)), None, "behind those that wait");
+        assert_eq!(
+            [session.next_held(2), session.next_held(2), session.next_held(2)],
+            [Some(push(4)), Some(push(5)), None]
+        );
+        assert_eq!(session.or_hold(push(6)), Some(push(6)));
+    }
 }

@@ -4,6 +4,7 @@
 mod attached;
 mod managed;
 mod outstanding;
+mod pushes;
 mod queue;
 mod table;
 mod wishes;
@@ -20,6 +21,7 @@ use torg_wire::stanza::{IqType, Stanza, StanzaKind};
 
 pub use attached::{Attached, AttachedSender};
 pub(crate) use managed::{Acked, Stage, WasDetached};
+pub(crate) use pushes::Push;
 pub(crate) use queue::{Ending, Parcel, Queue, Rejected};
 pub(crate) use table::{BindError, Table};
 
@@ -59,8 +61,7 @@ struct State {
     /// The last available presence; `None` while the resource is not available.
     presence: Option<Arc<Stanza>>,
     priority: i8,
-    /// Has asked for the roster, and so gets pushes (RFC 6121 §2.2).
-    interested: bool,
+    pushes: pushes::Pushes,
     /// Who was sent presence directly and must be told when it ends.
     directed: Vec<Jid>,
     introduction: Introduction,
@@ -102,7 +103,7 @@ impl Session {
             state: Mutex::new(State {
                 presence: None,
                 priority: 0,
-                interested: false,
+                pushes: pushes::Pushes::default(),
                 directed: Vec::new(),
                 introduction: Introduction::default(),
                 outstanding: Outstanding::default(),
@@ -183,14 +184,6 @@ impl Session {
     /// Gives back a presence that found no room.
     pub(crate) fn put_back_introduction(&self, other: &Arc<Session>) {
         self.lock().introduction.presences.push_front(Arc::downgrade(other));
-    }
-
-    pub(crate) fn is_interested(&self) -> bool {
-        self.lock().interested
-    }
-
-    pub(crate) fn set_interested(&self) {
-        self.lock().interested = true;
     }
 
     /// Notes a recipient of directed presence; `false` if there are too many.

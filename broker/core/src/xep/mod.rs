@@ -10,7 +10,7 @@ mod version;
 
 use futures_util::future::BoxFuture;
 use torg_wire::ns;
-use torg_wire::stanza::Stanza;
+use torg_wire::stanza::{Stanza, StanzaCondition};
 use torg_wire::xep::time::answer;
 
 use crate::administration;
@@ -45,6 +45,13 @@ pub(crate) const BUILTIN: &[Builtin] = &[
         routes: roster::ROUTES,
         advertised: true,
         run: |router, envelope, reply| Box::pin(roster::handle(router, envelope, reply)),
+    },
+    Builtin {
+        // Only to say that it is forbidden (RFC 6121 §2.3.3).
+        places: &[Place::Account],
+        routes: roster::WRITING,
+        advertised: false,
+        run: |_, _, reply| Box::pin(async { reply.error(StanzaCondition::Forbidden) }),
     },
     Builtin {
         places: &[Place::OwnAccount],
