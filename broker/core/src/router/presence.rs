@@ -57,12 +57,21 @@ impl Router {
         if kind == PresenceType::Unavailable {
             return Ok(self.broadcast_unavailable(session, stanza).await?);
         }
+        if session.queue.is_gone() {
+            return Ok(()); // another one has its place, and its contacts have seen it go
+        }
         let priority = priority(&stanza);
         let before = session.set_presence(Some(Arc::new(stanza.clone())), priority);
         let initial = before.is_none();
         let peers = self.0.rosters.peers(&session.account).await?;
         let watchers = self.unblocked(session.jid.as_jid(), peers.watchers).await?;
         self.broadcast(session, &stanza, &watchers);
+        if session.queue.is_gone() {
+            // It was ended while the roster was read. Who has seen it go must not believe that it has come back.
+            session.set_presence(None, 0);
+            self.broadcast(session, &Stanza::presence(PresenceType::Unavailable).with_from(&session.jid), &watchers);
+            return Ok(());
+        }
         if initial {
             let watched = self.unblocked(session.jid.as_jid(), peers.watched).await?;
             self.probe_remote(session, &watched);
@@ -219,6 +228,9 @@ impl Router {
     /// Presence with an address (§4.6): it says nothing to others, but its end is remembered.
     fn directed(&self, session: &Arc<Session>, kind: PresenceType, stanza: Stanza) {
         let Some(to) = stanza.to().cloned() else { return };
+        if kind == PresenceType::Available && session.queue.is_gone() {
+            return; // nobody would tell its end
+        }
         if self.is_unreachable(&to) {
             if kind == PresenceType::Available {
                 self.refuse(&stanza, StanzaCondition::RemoteServerNotFound);

@@ -155,6 +155,11 @@ impl Queue {
         self.lock().gone = true;
     }
 
+    /// Whether nothing more is taken: the session ends, or has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.lock().gone
+    }
+
     /// The session has ended: nothing more is taken, and what was left is answered.
     pub(crate) fn close(&self) -> VecDeque<Parcel> {
         let mut inner = self.lock();

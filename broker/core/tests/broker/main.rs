@@ -13,6 +13,7 @@ mod limits;
 mod logins;
 mod managed;
 mod privacy;
+mod races;
 mod raw;
 mod registration;
 mod restart;
