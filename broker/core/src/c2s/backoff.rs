@@ -51,7 +51,7 @@ impl Backoff {
         of_address.max(of_account)
     }
 
-    /// The last of so many logins that began on one connection was right: none of them counts.
+    /// The last of so many logins to the account that began on one connection was right: none of them counts.
     pub(crate) fn succeed(&self, account: &BareJid, address: Option<IpAddr>, attempts: u32, now: Instant) {
         let Some(address) = address else { return };
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,6 +59,28 @@ impl Backoff {
         give_back(&mut tables.accounts, account, attempts, now);
         make_room(&mut tables.homes);
         tables.homes.insert((account.clone(), address), now);
+    }
+}
+
+/// The attempts of one connection at the account that it tried last. What it tried at others stays counted: a guesser with an account
+/// of its own is a guesser.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    account: Option<BareJid>,
+    count: u32,
+}
+
+impl Attempts {
+    pub(super) fn begin(&mut self, account: &BareJid) {
+        if self.account.as_ref() != Some(account) {
+            *self = Attempts { account: Some(account.clone()), count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// How many were for this account since it was tried last.
+    pub(super) fn at(&self, account: &BareJid) -> u32 {
+        if self.account.as_ref() == Some(account) { self.count } else { 0 }
     }
 }
 
@@ -127,6 +149,15 @@ mod tests {
         assert_eq!(backoff.begin(&anna(), other(99), now), ACCOUNT_DELAY_MAX);
         let bob = BareJid::parse("bob@site.example").unwrap();
         assert_eq!(backoff.begin(&bob, other(98), now), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_right_login_gives_back_what_was_tried_at_its_own_account_alone() {
+        let (mut attempts, bob) = (Attempts::default(), BareJid::parse("bob@site.example").unwrap());
+        attempts.begin(&anna());
+        attempts.begin(&bob);
+        attempts.begin(&bob);
+        assert_eq!((attempts.at(&bob), attempts.at(&anna())), (2, 0));
     }
 
     #[test]

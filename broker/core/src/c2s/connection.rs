@@ -21,6 +21,7 @@ use torg_wire::xep::ping;
 use torg_wire::xml::Element;
 
 use super::Shell;
+use super::backoff::Attempts;
 use super::bound::Bound;
 use super::codec::Codec;
 use super::gate::Place;
@@ -52,7 +53,7 @@ pub(super) struct Connection<C> {
     /// Its place among those who have not logged in, until it has.
     pub(super) place: Option<Place>,
     /// Logins begun on it.
-    pub(super) attempts: u32,
+    pub(super) attempts: Attempts,
     pub(super) bound: Option<Bound>,
     /// The newest change to any account when the credentials of this login were read.
     pub(super) since: i64,
@@ -72,7 +73,7 @@ impl<C: Codec> Connection<C> {
             shell,
             machine,
             place: Some(place),
-            attempts: 0,
+            attempts: Attempts::default(),
             bound: None,
             since: 0,
             heard: now(),

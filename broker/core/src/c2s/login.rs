@@ -79,7 +79,7 @@ impl<C> Connection<C> {
     /// An attempt to log in begins: it waits if many have failed. A guesser's place among those who have not logged in stays taken
     /// meanwhile, and so does the time for it.
     async fn hold_back(&mut self, account: &BareJid) {
-        self.attempts = self.attempts.saturating_add(1);
+        self.attempts.begin(account);
         let address = self.place.as_ref().and_then(Place::address);
         let wait = self.shell.backoff.begin(account, address, now());
         if wait > Duration::ZERO {
@@ -92,7 +92,8 @@ impl<C> Connection<C> {
     /// The account has logged in: its attempts do not count, and its place among those who have not is free.
     pub(super) fn welcome(&mut self, account: &BareJid) {
         if let Some(place) = self.place.take() {
-            self.shell.backoff.succeed(account, place.address(), self.attempts, now());
+            let attempts = std::mem::take(&mut self.attempts).at(account);
+            self.shell.backoff.succeed(account, place.address(), attempts, now());
         }
     }
 
