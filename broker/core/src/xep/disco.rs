@@ -13,7 +13,7 @@ use torg_wire::xml::Element;
 use crate::administration;
 use crate::identity::Envelope;
 use crate::pubsub;
-use crate::router::Router;
+use crate::router::{Router, store_error};
 use crate::service::{DiscoIdentity, Reply, Route};
 use crate::services::Place;
 
@@ -28,7 +28,7 @@ pub(super) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
         Ok(Err(error)) => reply.error(error),
         Err(error) => {
             tracing::error!(%error, "Service discovery could not read the rosters.");
-            reply.error(StanzaCondition::InternalServerError);
+            reply.error(store_error(&error));
         }
     }
 }
@@ -42,8 +42,8 @@ async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<
         None if query.attr("node").is_some() => asker.clone(),
         None => router.domain().clone(),
     };
-    let place = place_of(router, &target);
-    if place == Place::Account && target != asker && !may_see(router, &target, &asker).await? {
+    let place = place_of(router, &target, &asker);
+    if place == Place::Account && !may_see(router, &target, &asker).await? {
         return Ok(Err(StanzaCondition::ServiceUnavailable.into()));
     }
     if let Some(found) = pubsub::discover(router, place, &asker, &target, query).await? {
@@ -56,7 +56,7 @@ async fn answer(router: &Router, asker: &Jid, stanza: &Stanza) -> Result<Result<
         return Ok(Ok(info(router, place, &target).encode()));
     }
     let mut items = items(router, place, &target);
-    if place == Place::Account {
+    if matches!(place, Place::Account | Place::OwnAccount) {
         items.items.extend(pubsub::personal_nodes(router, &asker, &target).await?);
     }
     Ok(Ok(items.encode()))
@@ -73,13 +73,15 @@ fn of_node(router: &Router, asker: &BareJid, place: Place, query: &Element, node
     administration::items(router, asker, node).map(|items| items.encode())
 }
 
-fn place_of(router: &Router, target: &BareJid) -> Place {
+fn place_of(router: &Router, target: &BareJid, asker: &BareJid) -> Place {
     if target == router.domain() {
         Place::Server
-    } else if target.local().is_some() && !router.shared().services.serves(target.as_str()) {
-        Place::Account
-    } else {
+    } else if target.local().is_none() || router.shared().services.serves(target.as_str()) {
         Place::Service
+    } else if target == asker {
+        Place::OwnAccount
+    } else {
+        Place::Account
     }
 }
 

@@ -131,3 +131,16 @@ async fn discovery_lists_the_service_and_its_routes() {
     assert_eq!(info.child(ns::DISCO_INFO, "identity").unwrap().attr("name"), Some("Echo"));
     assert!(info.children().any(|feature| feature.attr("var") == Some(ECHO)));
 }
+
+#[tokio::test]
+async fn an_account_tells_its_owner_what_it_serves_and_who_gives_ids_in_its_name() {
+    let world = World::new().await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    let query = Stanza::iq_get("d", Element::new(ns::DISCO_INFO, "query")).with_to(jid("anna@site.example"));
+    let answer = anna.ask(&query).await;
+    let info = answer.payload().unwrap();
+    let features: Vec<_> = info.children_named(ns::DISCO_INFO, "feature").filter_map(|it| it.attr("var")).collect();
+    for feature in [ns::STANZA_ID, ns::BLOCKING, ns::CARBONS, ns::ROSTER] {
+        assert!(features.contains(&feature), "{feature} in {features:?}");
+    }
+}
