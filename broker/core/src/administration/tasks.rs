@@ -13,7 +13,7 @@ use super::forms::{self, result};
 use super::{Administration, AdministrationError};
 use crate::identity::Proof;
 use crate::roster::Item;
-use crate::router::{Letter, Router};
+use crate::router::{Letter, Router, store_error};
 use crate::session::Ending;
 
 /// Bytes of a list of accounts; it must fit into one stanza with what is around it.
@@ -60,7 +60,7 @@ fn port(router: &Router) -> Result<&dyn Administration, StanzaError> {
 fn stored<T>(outcome: Result<T, torg_store::StoreError>) -> Result<T, StanzaError> {
     outcome.map_err(|error| {
         tracing::error!(%error, "An administration command could not read the store.");
-        StanzaCondition::InternalServerError.into()
+        store_error(&error)
     })
 }
 

@@ -16,7 +16,7 @@ use torg_wire::xml::Element;
 pub(crate) use table::{Blocklist, Blocklists, ITEMS_MAX, MIGRATIONS};
 
 use crate::identity::Envelope;
-use crate::router::{Letter, Router};
+use crate::router::{Letter, Router, store_error};
 use crate::service::{Reply, Route};
 
 pub(crate) const ROUTES: &[Route] =
@@ -37,7 +37,7 @@ pub(crate) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
         Ok(Err(condition)) => reply.error(condition),
         Err(error) => {
             tracing::error!(%error, %owner, "A block list could not be read or written.");
-            reply.error(StanzaCondition::InternalServerError);
+            reply.error(store_error(&error));
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) use table::{MIGRATIONS, Personal, Refused};
 pub(crate) use vcard::ROUTES as VCARD_ROUTES;
 pub(crate) use vcard::handle as handle_vcard;
 
+use crate::router::store_error;
 use crate::service::Reply;
 
 /// Why a request is not granted.
@@ -53,7 +54,7 @@ fn answer(reply: Reply, outcome: Result<Option<Element>, Refusal>) {
         Err(Refusal::Stanza(condition)) => reply.error(condition),
         Err(Refusal::Store(error)) => {
             tracing::error!(%error, "What an account keeps could not be read or written.");
-            reply.error(StanzaCondition::InternalServerError);
+            reply.error(store_error(&error));
         }
     }
 }

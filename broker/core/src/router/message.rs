@@ -121,7 +121,7 @@ impl Router {
     /// To its sender a message to an account that does not exist looks exactly like one that is kept (RFC 6121 §8.5.1 allows to
     /// ignore it), and one not worth keeping is refused in both cases. So no answer tells which accounts exist. Time may: a message
     /// that is kept costs a write to the disk before the sender's next stanza is handled, and who measures long enough sees that. It is
-    /// left so, because only those who have an account here can write to one, and a feigned write would let them wear out the disk.
+    /// left so: a feigned write would let strangers, here and at other servers, wear out the disk.
     async fn keep_or_refuse(&self, stanza: Stanza) -> Result<(), RouteError> {
         if !is_storable(&stanza) {
             self.refuse(&stanza, StanzaCondition::ServiceUnavailable);

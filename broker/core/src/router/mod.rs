@@ -275,7 +275,7 @@ impl Router {
             Ok(false) => false,
             Err(error) => {
                 tracing::error!(%error, from = %session.jid, "A block list could not be read.");
-                self.refuse(envelope.stanza(), StanzaCondition::InternalServerError);
+                self.refuse_with(envelope.stanza(), store_error(&error));
                 false
             }
         }

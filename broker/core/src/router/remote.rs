@@ -118,7 +118,7 @@ impl Router {
             let request = crate::service::header(envelope.stanza());
             if let Err(error) = router.route_remote(&budget, envelope, screened).await {
                 tracing::error!(%error, "A stanza of a peer could not be handled.");
-                router.refuse(&request, StanzaCondition::InternalServerError);
+                router.refuse_with(&request, error.answer());
             }
         }))
     }

@@ -11,7 +11,7 @@ use torg_wire::xml::Scope;
 use super::{Letter, RouteError, Router};
 use crate::offline::is_iot;
 use crate::roster::state::{Request, Subscription};
-use crate::roster::{ATTEMPTS_MAX, ITEMS_MAX, Item, PENDING_MAX};
+use crate::roster::{ATTEMPTS_MAX, ITEMS_MAX, Item, PENDING_MAX, REQUEST_BYTES_MAX};
 use crate::session::Session;
 
 /// What an inbound request did to the recipient's roster.
@@ -302,7 +302,8 @@ impl Router {
     }
 }
 
-/// A new request is kept as it came, but for device payload, which is never written to disk; any other change leaves the one that waits.
+/// A new request is kept as it came unless it is too long, and without device payload, which is never written to disk; any other change
+/// leaves the one that waits. `None`: as much as the row says.
 fn request_text(item: &Item, request: Request, stanza: &Stanza) -> Option<String> {
     if request != Request::Subscribe {
         return item.request.clone();
@@ -311,5 +312,5 @@ fn request_text(item: &Item, request: Request, stanza: &Stanza) -> Option<String
     stanza.retain_children(|child| !is_iot(child));
     let mut text = String::with_capacity(256);
     stanza.to_element().write_to(&mut text, &Scope::DOCUMENT);
-    Some(text)
+    (text.len() <= REQUEST_BYTES_MAX).then_some(text)
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use torg_store::testing::{Fault, Flaky};
 use torg_store::{Sqlite, StoreError};
+use torg_wire::ns;
 use torg_wire::stanza::{ErrorType, MessageType, PresenceType, Stanza, StanzaCondition, StanzaKind};
+use torg_wire::xml::Element;
 
 use crate::world::{World, jid};
 
@@ -107,6 +109,29 @@ async fn a_subscription_whose_second_half_fails_can_be_asked_for_again() {
         assert!(
             seen.iter().any(|stanza| stanza.from().is_some_and(|from| from.as_str() == "bob@site.example/desk")),
             "{nth}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_full_disk_refuses_is_answered_with_a_wish_to_wait() {
+    let item = |namespace, name| Element::new(namespace, name).with_attr("jid", "bob@site.example");
+    for payload in [
+        Element::new(ns::ROSTER, "query").with_child(item(ns::ROSTER, "item")),
+        Element::new(ns::BLOCKING, "block").with_child(item(ns::BLOCKING, "item")),
+        Element::new(ns::PRIVATE, "query").with_child(Element::new("urn:example", "note").with_text("x")),
+        Element::new(ns::VCARD, "vCard").with_child(Element::new(ns::VCARD, "FN").with_text("Anna")),
+    ] {
+        let store = Arc::new(Flaky::new(Arc::new(Sqlite::in_memory().unwrap()), Fault::Refused));
+        let world = World::with_store(store.clone()).await;
+        let mut anna = world.client("anna@site.example/phone").await;
+        store.fail_at(1);
+        let answer = anna.ask(&Stanza::iq_set("s", payload.clone())).await;
+        let error = answer.error().unwrap();
+        assert_eq!(
+            (error.condition(), error.kind()),
+            (StanzaCondition::ResourceConstraint, ErrorType::Wait),
+            "{payload}"
         );
     }
 }

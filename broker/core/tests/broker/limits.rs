@@ -294,3 +294,19 @@ async fn a_login_sees_every_contact_on_line_and_then_who_asks_however_many_there
         assert_eq!(seen.len(), CONTACTS, "before the last request");
     }
 }
+
+#[tokio::test]
+async fn a_long_request_is_kept_as_a_mere_fact() {
+    for (length, kept) in [(10, true), (4 * 1024, false)] {
+        let world = World::new().await;
+        let mut anna = world.client("anna@site.example/phone").await;
+        let status = Element::new(ns::CLIENT, "status").with_text("x".repeat(length));
+        anna.send(&Stanza::presence(PresenceType::Subscribe).with_to(jid("bob@site.example")).with_child(status)).await;
+        let mut bob = world.client("bob@site.example/desk").await;
+        bob.send(&Stanza::presence(PresenceType::Available)).await;
+        let come = bob.pending().await;
+        let request =
+            come.iter().find(|it| it.kind() == StanzaKind::Presence(PresenceType::Subscribe)).expect("a request");
+        assert_eq!(request.child(ns::CLIENT, "status").is_some(), kept, "{length}");
+    }
+}
