@@ -207,6 +207,7 @@ impl Appliance {
                 .admins(settings.broker.admins.iter().cloned())
                 .administration(accounts)
                 .open_registration(settings.broker.open_registration)
+                .public_server_info(settings.broker.public_server_info)
                 .contacts(settings.broker.contacts.clone())
                 .limits(settings.broker.limits)
                 .policy(policy);

@@ -66,6 +66,8 @@ pub struct BrokerConfig {
     pub limits: Limits,
     /// Whether strangers may make accounts.
     pub open_registration: bool,
+    /// Whether everybody may learn which servers this one talks to.
+    pub public_server_info: bool,
     /// Whom to write to.
     pub contacts: Contacts,
     /// Streams from and to other servers; none means that there are none.

@@ -80,6 +80,7 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
         ("broker.acme", old.broker.acme != new.broker.acme),
         ("broker.auth.scram_sha_1", old.broker.scram_sha_1 != new.broker.scram_sha_1),
         ("broker.registration", old.broker.open_registration != new.broker.open_registration),
+        ("broker.server_info", old.broker.public_server_info != new.broker.public_server_info),
         ("broker.contact", old.broker.contacts != new.broker.contacts),
         ("broker.limits", old.broker.limits != new.broker.limits),
         ("broker.auth.plain", old.broker.plain != new.broker.plain),

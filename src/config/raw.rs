@@ -60,6 +60,8 @@ pub(super) struct RawBroker {
     /// Whom to write to about this server, as "mailto:" or "xmpp:" addresses; shown to everybody who asks.
     #[serde(default)]
     pub(super) contact: RawContact,
+    /// Whether everybody may learn which servers this one talks to, as far as those agree (XEP-0485). Default: "private".
+    pub(super) server_info: Option<RawServerInfo>,
     /// Servers that are not among the peers, and how servers are found.
     pub(super) federation: Option<RawFederation>,
     /// Other servers, by name.
@@ -78,6 +80,16 @@ pub(super) enum RawRegistration {
     Closed,
     /// Everybody who can connect, a few for each address and hour.
     Open,
+}
+
+/// Who may learn which servers this one talks to.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawServerInfo {
+    /// Nobody.
+    Private,
+    /// Everybody; only servers that are public too are named.
+    Public,
 }
 
 /// Whom to write to, by role. Each is a list of addresses such as "mailto:ops@site.example".

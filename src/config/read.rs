@@ -20,7 +20,7 @@ use super::components;
 use super::peers;
 use super::raw::{
     Raw, RawBroker, RawConcentrator, RawContact, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawRegistration,
-    RawTls,
+    RawServerInfo, RawTls,
 };
 use super::web;
 use crate::telemetry::{Format, Level, Log};
@@ -249,6 +249,7 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         client_ca,
         limits: limits(&raw.limits),
         open_registration: matches!(raw.registration, Some(RawRegistration::Open)),
+        public_server_info: matches!(raw.server_info, Some(RawServerInfo::Public)),
         contacts,
         federation,
         components,

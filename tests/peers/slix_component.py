@@ -19,7 +19,8 @@ def say(text):
 
 class Component(slixmpp.ComponentXMPP):
     def __init__(self, order):
-        super().__init__(order["domain"], order["secret"], order["host"], order["port"])
+        # Without the fix slixmpp overlooks the errors it gets in the namespace of components.
+        super().__init__(order["domain"], order["secret"], order["host"], order["port"], fix_error_ns=True)
         self.auto_reconnect = False
         self.register_plugin("xep_0030")
         self.plugin["xep_0030"].add_identity(category="conference", itype="text", name="Rooms")

@@ -29,6 +29,7 @@ use crate::changes::{self, Changes};
 use crate::component::{self, Components};
 use crate::counters::Counters;
 use crate::credentials::Credentials;
+use crate::federation_info::{self, Telling};
 use crate::limits::{IDLE_TIME, Limits};
 use crate::mesh::{Mesh, Solo};
 use crate::offline::{self, Offline};
@@ -90,6 +91,7 @@ pub struct Builder {
     administration: Option<Arc<dyn Administration>>,
     registration: bool,
     contacts: Contacts,
+    tells_of_itself: bool,
     components: Vec<(DomainPart, Secret<String>)>,
 }
 
@@ -124,6 +126,13 @@ impl Builder {
     #[must_use]
     pub fn contacts(mut self, contacts: Contacts) -> Self {
         self.contacts = contacts;
+        self
+    }
+
+    /// Lets everybody know which servers this one talks to, as far as those agree (XEP-0485). Without it nobody is told anything.
+    #[must_use]
+    pub fn public_server_info(mut self, public: bool) -> Self {
+        self.tells_of_itself = public;
         self
     }
 
@@ -182,8 +191,9 @@ impl Builder {
             }
             None => None,
         };
-        let about = about(&self.contacts, &policy);
         let pubsub = Pubsub::new(Arc::clone(&self.store), &domain)?;
+        let info_node = self.tells_of_itself.then(|| torg_wire::xep::federation_info::uri(pubsub.address()));
+        let about = about(&self.contacts, info_node, &policy);
         let mut secrets = HashMap::new();
         for (name, secret) in self.components {
             let taken = [domain.as_str(), pubsub.address()].contains(&name.as_str()) || secrets.contains_key(&name);
@@ -209,6 +219,7 @@ impl Builder {
             blocking: Blocklists::open(Arc::clone(&self.store)).await?,
             personal: Personal::new(Arc::clone(&self.store), self.clock.now()),
             pubsub,
+            telling: self.tells_of_itself.then(Telling::new),
             components: Components::new(secrets, &self.limits),
             credentials: self.credentials,
             clock: self.clock,
@@ -226,6 +237,7 @@ impl Builder {
         PubsubService::start(&router);
         sm::fall_asleep(&router).await?;
         router.spawn(sweep::run(router.clone()));
+        router.spawn(federation_info::run(router.clone()));
         router.spawn(sm::clean(router.clone()));
         router.spawn(changes::run(router.clone(), seen));
         let before_login = router.is_registration_open().then(register::feature).into_iter().collect();
@@ -274,6 +286,7 @@ impl Broker {
             administration: None,
             registration: false,
             contacts: Contacts::default(),
+            tells_of_itself: false,
             components: Vec::new(),
         }
     }
@@ -412,13 +425,13 @@ fn random() -> Result<[u8; 32], BrokerError> {
     Ok(bytes)
 }
 
-/// What the server says of itself to people (XEP-0157, XEP-0504).
-fn about(contacts: &Contacts, policy: &Policy) -> Vec<DataForm> {
+/// What the server says of itself to people (XEP-0157, XEP-0485, XEP-0504).
+fn about(contacts: &Contacts, info_node: Option<String>, policy: &Policy) -> Vec<DataForm> {
     let data = DataPolicy {
         passwords_seen: policy.plain,
         remarks: vec!["Values of devices are never stored, nor written to any file.".into()],
     };
-    contacts.form().into_iter().chain(std::iter::once(data.form())).collect()
+    contacts.form(info_node).into_iter().chain(std::iter::once(data.form())).collect()
 }
 
 /// What a stream offers after login (RFC 6121 §2.6.1, §3.4.1; XEP-0478 §3).

@@ -12,6 +12,7 @@ mod commons;
 pub mod component;
 mod counters;
 mod credentials;
+mod federation_info;
 mod identity;
 pub mod limits;
 mod mesh;

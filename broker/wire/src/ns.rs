@@ -111,6 +111,8 @@ pub const ADMIN: &str = "http://jabber.org/protocol/admin";
 pub const DATA_POLICY: &str = "urn:xmpp:data-policy:0";
 /// Form type of contact addresses (XEP-0157).
 pub const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
+/// Which servers a server talks to (XEP-0485).
+pub const FEDERATION_INFO: &str = "urn:xmpp:serverinfo:0";
 /// Publish and subscribe (XEP-0060 §16.1).
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Publish and subscribe, conditions of errors (XEP-0060 §16.1).

@@ -10,6 +10,7 @@ mod discovery;
 pub(crate) mod limits;
 mod memory;
 mod node;
+mod own;
 mod owning;
 mod presence;
 mod publishing;
@@ -33,6 +34,7 @@ use torg_wire::xml::Element;
 pub(crate) use caps::Interest;
 pub(crate) use discovery::{describe, discover, personal_nodes};
 pub(crate) use node::Node;
+pub(crate) use own::{publish_own, withdraw_own};
 pub(crate) use service::PubsubService;
 pub(crate) use table::MIGRATIONS;
 

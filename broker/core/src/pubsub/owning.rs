@@ -12,7 +12,7 @@ use super::audience::{Audience, Then};
 use super::decision::Failure;
 use super::limits::{ATTEMPTS_MAX, BOUNDS};
 use super::publishing::is_resident;
-use super::{Context, Done, is_subscribed, random_name, subscribing};
+use super::{Context, Done, is_subscribed, own, random_name, subscribing};
 
 impl Context<'_> {
     pub(super) async fn create(&self, name: Option<String>, form: Option<&DataForm>) -> Result<Done, Failure> {
@@ -25,6 +25,9 @@ impl Context<'_> {
             apply(&mut config, form)?;
         }
         let name = name.map_or_else(random_name, Ok)?;
+        if !personal && own::is_reserved(&name) {
+            return Err(Refusal::Forbidden.into());
+        }
         self.table().create(self.service, &name, &self.account, &config, self.now()).await?;
         let create = Element::new(ns::PUBSUB, "create").with_attr("node", name);
         Ok(Done { answer: Some(answer([create])), then: Vec::new() })

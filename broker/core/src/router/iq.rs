@@ -45,7 +45,10 @@ impl Router {
     ) -> Result<(), RouteError> {
         if !envelope.stanza().kind().is_request() {
             // To a push or a question of ours; only the latter is waited for.
-            Box::pin(self.answered(envelope.identity().jid(), envelope.stanza())).await;
+            let (from, answer) = (envelope.identity().jid(), envelope.stanza());
+            if !self.is_agreement(from, answer) {
+                Box::pin(self.answered(from, answer)).await;
+            }
             return Ok(());
         }
         if !allowed() {

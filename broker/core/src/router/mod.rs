@@ -37,6 +37,7 @@ use crate::changes::Changes;
 use crate::component::Components;
 use crate::counters::Counters;
 use crate::credentials::{Credentials, CredentialsUnavailable};
+use crate::federation_info::Telling;
 use crate::identity::{Envelope, Proof};
 use crate::limits::Limits;
 use crate::mesh::Mesh;
@@ -79,6 +80,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) admins: HashSet<BareJid>,
     pub(crate) mesh: Arc<dyn Mesh>,
+    /// What the server tells of itself to strangers; `None` if it tells nothing.
+    pub(crate) telling: Option<Arc<Telling>>,
     /// External components.
     pub(crate) components: Components,
     /// Other servers; `None` if the broker keeps to itself.

@@ -15,6 +15,7 @@ use torg_wire::stream::peer::{
 use torg_wire::stream_error::{StreamCondition, StreamError};
 
 use super::link::{Link, Parcel};
+use super::roll::Entry;
 use super::{Budget, callback, outbound};
 use crate::c2s::Place;
 use crate::limits::STUCK;
@@ -60,6 +61,7 @@ pub(super) struct Connection {
     /// Its place among those who have proven nothing, until it has.
     place: Option<Place>,
     budget: Option<Arc<Budget>>,
+    entry: Option<Entry>,
     /// Told when a link has something to send.
     wake: Arc<Notify>,
     links: Vec<Arc<Link>>,
@@ -81,6 +83,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(router: Router, machine: PeerStream, idle: Duration, place: Option<Place>) -> Self {
         let (verifying, verified) = mpsc::channel(CLAIMS_MAX);
+        let entry = router.links().map(|links| Entry::new(&links.roll));
         Connection {
             router,
             machine,
@@ -88,6 +91,7 @@ impl Connection {
             idle,
             place,
             budget: None,
+            entry,
             wake: Arc::new(Notify::new()),
             links: Vec::new(),
             in_flight: Vec::new(),
@@ -178,6 +182,9 @@ impl Connection {
         tracing::info!(%pair, ?proof, "A peer has proven its domain.");
         self.used = now();
         self.place = None;
+        if let Some(entry) = &self.entry {
+            entry.incoming(pair);
+        }
         if self.budget.is_some() {
             return;
         }
@@ -194,6 +201,9 @@ impl Connection {
         tracing::info!(%pair, "A link to a peer is open.");
         self.opened.get_or_insert_with(now);
         self.used = now();
+        if let Some(entry) = &self.entry {
+            entry.outgoing(pair);
+        }
         let Some(links) = self.router.links() else { return };
         let link = links.table.link(pair.local.as_str(), pair.remote.as_str(), now());
         if let Some(link) = link.filter(|link| link.carry(&self.wake)) {

@@ -14,6 +14,7 @@ mod federation;
 mod inbound;
 mod link;
 mod outbound;
+mod roll;
 mod table;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use table::LINKS_MAX;
 
 use self::budget::Budgets;
 use self::link::{Parcel, Pushed};
+use self::roll::Roll;
 use self::table::Table;
 use crate::c2s::Gate;
 use crate::limits::Limits;
@@ -68,6 +70,8 @@ pub(crate) struct Links {
     gate: Arc<Gate>,
     table: Table,
     budgets: Budgets,
+    /// Streams there are.
+    pub(crate) roll: Arc<Roll>,
     callbacks: Semaphore,
     looking: Semaphore,
     tasks: TaskTracker,
@@ -96,6 +100,7 @@ impl Links {
             gate: Arc::new(Gate::new(limits.unauthenticated, limits.unauthenticated_per_address)),
             table: Table::default(),
             budgets: Budgets::default(),
+            roll: Arc::default(),
             callbacks: Semaphore::new(CALLBACKS_MAX),
             looking: Semaphore::new(LOOKING_MAX),
             tasks: TaskTracker::new(),

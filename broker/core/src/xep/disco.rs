@@ -100,7 +100,8 @@ pub(crate) fn info(router: &Router, place: Place, target: &BareJid) -> Info {
     };
     let identities = own.into_iter().chain(added).map(DiscoIdentity::to_identity).collect();
     let forms = if place == Place::Server { router.shared().about.clone() } else { Vec::new() };
-    Info { identities, forms, ..Info::default() }.with_features(features)
+    let telling = (place == Place::Server && router.shared().telling.is_some()).then_some(ns::FEDERATION_INFO);
+    Info { identities, forms, ..Info::default() }.with_features(features.into_iter().chain(telling))
 }
 
 impl DiscoIdentity {

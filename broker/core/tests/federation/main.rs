@@ -8,4 +8,5 @@ mod events;
 mod exchange;
 mod failures;
 mod network;
+mod server_info;
 mod subscription;

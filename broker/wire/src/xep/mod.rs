@@ -7,6 +7,7 @@ pub mod commands;
 pub mod csi;
 pub mod data_forms;
 pub mod disco;
+pub mod federation_info;
 pub mod last;
 pub mod ping;
 pub mod pubsub;

@@ -24,8 +24,9 @@ pub struct Contacts {
 }
 
 impl Contacts {
-    /// The form; `None` if there is nobody to write to.
-    pub fn form(&self) -> Option<DataForm> {
+    /// The form; `None` if there is nothing to say. `info_node`: where the server tells which others it talks to, if it does; that stands
+    /// in the same form (XEP-0485 §9.2).
+    pub fn form(&self, info_node: Option<String>) -> Option<DataForm> {
         let fields = [
             ("abuse-addresses", &self.abuse),
             ("admin-addresses", &self.admin),
@@ -36,7 +37,8 @@ impl Contacts {
             ("support-addresses", &self.support),
         ];
         let given = fields.into_iter().filter(|(_, uris)| !uris.is_empty());
-        let fields: Vec<_> = given.map(|(var, uris)| field(FieldKind::ListMulti, var, uris.clone())).collect();
+        let mut fields: Vec<_> = given.map(|(var, uris)| field(FieldKind::ListMulti, var, uris.clone())).collect();
+        fields.extend(info_node.map(|uri| field(FieldKind::TextSingle, "serverinfo-pubsub-node", vec![uri])));
         (!fields.is_empty()).then(|| result(ns::SERVER_INFO, fields))
     }
 }
@@ -90,12 +92,19 @@ mod tests {
 
     #[test]
     fn only_roles_with_somebody_behind_them_are_shown() {
-        assert_eq!(Contacts::default().form(), None);
+        assert_eq!(Contacts::default().form(None), None);
         let contacts = Contacts { admin: vec!["mailto:ops@site.example".into()], ..Contacts::default() };
-        let form = contacts.form().unwrap();
+        let form = contacts.form(None).unwrap();
         assert_eq!(value(&form, "FORM_TYPE"), Some("http://jabber.org/network/serverinfo"));
         assert_eq!(value(&form, "admin-addresses"), Some("mailto:ops@site.example"));
         assert_eq!(form.fields.len(), 2);
+    }
+
+    #[test]
+    fn where_the_server_tells_of_others_stands_in_the_same_form() {
+        let form = Contacts::default().form(Some("xmpp:pubsub.site.example?;node=serverinfo".into())).unwrap();
+        assert_eq!(value(&form, "FORM_TYPE"), Some("http://jabber.org/network/serverinfo"));
+        assert_eq!(value(&form, "serverinfo-pubsub-node"), Some("xmpp:pubsub.site.example?;node=serverinfo"));
     }
 
     #[test]
