@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 use torg_thing::config::nearest;
 use torg_thing::{Categories, FieldName, NodeRef, SourceId};
-use torg_wire::iot::concentrator::{Answer, Detail, Operation, Question};
+use torg_wire::iot::concentrator::{Answer, Browse, Detail, Question};
 use torg_wire::iot::control::{Control, FormRequest, ParameterError, Set, Values};
 use torg_wire::iot::sensor_data::{Request, Response};
 use torg_wire::iot::{DataSource, Generation, Interface, NodeInfo, SensorData, Tokens, parse_boolean};
@@ -106,7 +106,7 @@ impl Gateway {
     /// # Errors
     /// As [`GatewayError`].
     pub async fn sources(&self) -> Result<Vec<DataSource>, GatewayError> {
-        match self.ask(Operation::AllDataSources).await? {
+        match self.ask(Browse::AllDataSources).await? {
             Answer::DataSources(sources) => Ok(sources),
             other => Err(self.strange(format!("asked for sources, got {other:?}"))),
         }
@@ -124,7 +124,7 @@ impl Gateway {
         let mut all = Vec::new();
         for source in sources {
             let unknown = format!("{} has no data source \"{source}\".", self.address.to_bare());
-            let operation = Operation::AllNodes { source, derived_from: Vec::new(), detail: Detail::FULL };
+            let operation = Browse::AllNodes { source, derived_from: Vec::new(), detail: Detail::FULL };
             match self.ask(operation).await {
                 Ok(Answer::NodeInfos(nodes)) => all.extend(nodes),
                 Ok(other) => return Err(self.strange(format!("asked for nodes, got {other:?}"))),
@@ -139,7 +139,7 @@ impl Gateway {
         Ok(all)
     }
 
-    async fn ask(&self, operation: Operation) -> Result<Answer, GatewayError> {
+    async fn ask(&self, operation: Browse) -> Result<Answer, GatewayError> {
         let question = Question::of(operation).encode(self.generation);
         let answer = self.session.get(Some(self.to()), question, self.within).await?;
         let answer = answer.ok_or_else(|| self.strange("it is empty"))?;

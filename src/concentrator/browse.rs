@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use torg_provisioning::{Operation as Access, Scope};
 use torg_thing::{Categories, NodeRef, SourceId};
-use torg_wire::iot::concentrator::{Answer, Detail, Operation, Question};
+use torg_wire::iot::concentrator::{Answer, Browse, Detail, Operation, Question};
 use torg_wire::iot::{
     DataSource, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens, interfaces as harmonized, state_name,
 };
@@ -36,7 +36,12 @@ pub(super) async fn handle(shared: &Shared, iq: &Stanza, caller: &Caller, payloa
             return shared.refuse(iq, error).await;
         }
     };
-    match answer(shared, iq, caller, &question) {
+    let answered = match &question.operation {
+        Operation::Browse(operation) => answer(shared, iq, caller, &question.tokens, operation),
+        _ if shared.is_friend(caller) => Err(refusal::not_implemented()),
+        _ => Err(forbidden()),
+    };
+    match answered {
         Ok(answer) => {
             let element = answer.encode(generation);
             match fits(&element) {
@@ -72,8 +77,14 @@ fn scope(shared: &Shared, caller: &Caller, tokens: &Tokens, nodes: &[NodeRef]) -
     shared.decide(caller, tokens, Access::Browse, (nodes, &[], Categories::ALL)).ok_or_else(forbidden)
 }
 
-fn answer(shared: &Shared, iq: &Stanza, caller: &Caller, question: &Question) -> Result<Answer, StanzaError> {
-    let scope = scope(shared, caller, &question.tokens, named(&question.operation))?;
+fn answer(
+    shared: &Shared,
+    iq: &Stanza,
+    caller: &Caller,
+    tokens: &Tokens,
+    operation: &Browse,
+) -> Result<Answer, StanzaError> {
+    let scope = scope(shared, caller, tokens, named(operation))?;
     if iq.kind() != StanzaKind::Iq(IqType::Get) {
         return Err(refusal::bad_request("This is an iq of type get."));
     }
@@ -83,42 +94,42 @@ fn answer(shared: &Shared, iq: &Stanza, caller: &Caller, question: &Question) ->
         let seen = nodes.into_iter().filter(|found| scope.nodes.contains(&found.about.node));
         Answer::NodeInfos(seen.map(|found| info(shared, &found, asked, *detail)).collect())
     };
-    Ok(match &question.operation {
-        Operation::AllDataSources | Operation::RootDataSources => {
+    Ok(match operation {
+        Browse::AllDataSources | Browse::RootDataSources => {
             Answer::DataSources(tree.sources().into_iter().map(data_source).collect())
         }
-        Operation::AllNodes { source, derived_from, detail } => {
+        Browse::AllNodes { source, derived_from, detail } => {
             let nodes = all_nodes(shared, &known_source(shared, source)?, derived_from)?;
             list(nodes, None, detail)
         }
-        Operation::Ancestors(node, detail) => list(ancestors(shared, &scope, see(node)?), Some(node), detail),
-        Operation::Capabilities => Answer::Strings(Operation::NAMES.map(str::to_owned).to_vec()),
-        Operation::ChildDataSources(source) => {
+        Browse::Ancestors(node, detail) => list(ancestors(shared, &scope, see(node)?), Some(node), detail),
+        Browse::Capabilities => Answer::Strings(Browse::NAMES.map(str::to_owned).to_vec()),
+        Browse::ChildDataSources(source) => {
             known_source(shared, source)?;
             Answer::DataSources(Vec::new())
         }
-        Operation::ChildNodes(node, detail) => list(tree.children(&see(node)?.about.node), Some(node), detail),
-        Operation::ContainsNode(node) => Answer::Bool(see(node).is_ok()),
-        Operation::ContainsNodes(nodes) => Answer::Bools(some(nodes)?.iter().map(|node| see(node).is_ok()).collect()),
-        Operation::Node(node, detail) => Answer::NodeInfo(Box::new(info(shared, &see(node)?, Some(node), *detail))),
-        Operation::NodeInheritance(node) => inheritance(&see(node)?),
-        Operation::Nodes(nodes, detail) => {
+        Browse::ChildNodes(node, detail) => list(tree.children(&see(node)?.about.node), Some(node), detail),
+        Browse::ContainsNode(node) => Answer::Bool(see(node).is_ok()),
+        Browse::ContainsNodes(nodes) => Answer::Bools(some(nodes)?.iter().map(|node| see(node).is_ok()).collect()),
+        Browse::Node(node, detail) => Answer::NodeInfo(Box::new(info(shared, &see(node)?, Some(node), *detail))),
+        Browse::NodeInheritance(node) => inheritance(&see(node)?),
+        Browse::Nodes(nodes, detail) => {
             let infos = some(nodes)?.iter().map(|node| Ok(info(shared, &see(node)?, Some(node), *detail)));
             Answer::NodeInfos(infos.collect::<Result<_, StanzaError>>()?)
         }
-        Operation::RootNodes(source, detail) => list(tree.roots(&known_source(shared, source)?), None, detail),
+        Browse::RootNodes(source, detail) => list(tree.roots(&known_source(shared, source)?), None, detail),
     })
 }
 
 /// Nodes that an operation names.
-fn named(operation: &Operation) -> &[NodeRef] {
+fn named(operation: &Browse) -> &[NodeRef] {
     match operation {
-        Operation::Ancestors(node, _)
-        | Operation::ChildNodes(node, _)
-        | Operation::ContainsNode(node)
-        | Operation::Node(node, _)
-        | Operation::NodeInheritance(node) => std::slice::from_ref(node),
-        Operation::ContainsNodes(nodes) | Operation::Nodes(nodes, _) => nodes,
+        Browse::Ancestors(node, _)
+        | Browse::ChildNodes(node, _)
+        | Browse::ContainsNode(node)
+        | Browse::Node(node, _)
+        | Browse::NodeInheritance(node) => std::slice::from_ref(node),
+        Browse::ContainsNodes(nodes) | Browse::Nodes(nodes, _) => nodes,
         _ => &[],
     }
 }

@@ -1,19 +1,19 @@
-//! Commands of a node and the reports they make.
+//! Commands of a node.
 //!
-//! Source: nfi "Concentrator", node commands and queries. First light has no bridge with commands; the shapes stand here so
-//! that the [`Node`](crate::Node) contract does not change when they come.
+//! Source: nfi "Concentrator", node commands and queries. What a query tells is in [`Report`]; parameters of commands are
+//! the same nouns as control parameters.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{Assignment, ReadoutGone};
+use crate::{Assignment, ReadoutGone, Report};
 
-/// Lines of a report that wait for the reader.
+/// Parts of a report that wait for the reader.
 const REPORT_PARTS_MAX: usize = 16;
 
 /// What running a command means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CommandKind {
     /// Needs parameters.
     Parametrized,
@@ -41,14 +41,6 @@ pub struct Invocation {
     pub id: Arc<str>,
     /// Values of its parameters.
     pub parameters: Vec<Assignment>,
-}
-
-/// One part of a report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Report {
-    /// What the command is doing now.
-    Status(String),
 }
 
 /// The command's end of a report.

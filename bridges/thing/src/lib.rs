@@ -20,6 +20,7 @@ mod name;
 mod node;
 mod observation;
 mod readout;
+mod report;
 mod time;
 
 pub use bridge::{
@@ -27,7 +28,7 @@ pub use bridge::{
     Sniffed, Sniffer,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use command::{CommandKind, CommandSummary, Invocation, Report, ReportSender, reports};
+pub use command::{CommandKind, CommandSummary, Invocation, ReportSender, reports};
 pub use control::{Assignment, Color, ColorError, ControlError, ControlParameter, ControlValue, ParameterKind, Range};
 pub use decimal::{Decimal, DecimalError};
 pub use error::{Blame, NodeError};
@@ -36,4 +37,5 @@ pub use name::{FieldName, NAME_BYTES_MAX, NameError, NodeId, NodeRef, Partition,
 pub use node::{About, DisplayParameter, FieldSummary, Interest, Node, NodeState, Selection, Watch};
 pub use observation::{Observation, ObservationReceiver, ObservationSender, STATE_CHANGES_MAX, observations};
 pub use readout::{ReadoutGone, ReadoutPart, ReadoutSender, SensorReadout, readout};
+pub use report::{Alignment, Cell, Column, Content, Report, ReportLevel, ReportMessage, ReportMessageKind, Table};
 pub use time::{Date, Span, TimeError, TimeOfDay, Timestamp};

@@ -60,7 +60,7 @@ pub struct NodeInfo {
     pub messages: Vec<Message>,
 }
 
-/// The parent of a node, in the source of the node.
+/// The parent of a node, or another relative of it, in the source of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parent {
     /// Its identity.
@@ -172,7 +172,7 @@ impl NodeInfo {
             sniffable: codec::flag(element, "sniffable")?,
             local_id: text("localId"),
             log_id: text("logId"),
-            parent: parent(element)?,
+            parent: reference(element, "parentId", "parentPartition")?,
             last_changed: codec::optional(element, "lastChanged", "dateTime")?,
             ..Self::new(codec::node(element)?)
         };
@@ -187,7 +187,12 @@ impl NodeInfo {
     }
 
     pub(super) fn encode(&self, ns: &'static str) -> Element {
-        let mut element = Element::new(ns, "nodeInfo");
+        self.encode_as(ns, "nodeInfo")
+    }
+
+    /// Writes the element under another name: source events tell of a node in the same words.
+    pub(super) fn encode_as(&self, ns: &'static str, name: &'static str) -> Element {
+        let mut element = Element::new(ns, name);
         codec::set_node(&mut element, &self.node);
         for (name, text) in [("nodeType", &self.kind), ("displayName", &self.display_name)] {
             if let Some(text) = text {
@@ -212,10 +217,7 @@ impl NodeInfo {
             }
         }
         if let Some(parent) = &self.parent {
-            element.set_attr("parentId", parent.id.as_str());
-            if !parent.partition.is_empty() {
-                element.set_attr("parentPartition", parent.partition.as_str());
-            }
+            set_reference(&mut element, "parentId", "parentPartition", parent);
         }
         element
             .with_attr_opt("lastChanged", self.last_changed.map(|at| at.to_string()))
@@ -224,12 +226,29 @@ impl NodeInfo {
     }
 }
 
-fn parent(element: &Element) -> Result<Option<Parent>, DecodeError> {
-    let Some(id) = element.attr("parentId").filter(|id| !id.is_empty()) else { return Ok(None) };
-    let id = NodeId::parse(id).map_err(|_| codec::invalid(element, "parentId", "node identity"))?;
-    let partition = Partition::parse(element.attr("parentPartition").unwrap_or_default())
-        .map_err(|_| codec::invalid(element, "parentPartition", "partition"))?;
+/// A node of the same source, addressed by two attributes; `None` if the first is absent.
+pub(super) fn reference(
+    element: &Element,
+    id_name: &'static str,
+    partition_name: &'static str,
+) -> Result<Option<Parent>, DecodeError> {
+    let Some(id) = element.attr(id_name).filter(|id| !id.is_empty()) else { return Ok(None) };
+    let id = NodeId::parse(id).map_err(|_| codec::invalid(element, id_name, "node identity"))?;
+    let partition = Partition::parse(element.attr(partition_name).unwrap_or_default())
+        .map_err(|_| codec::invalid(element, partition_name, "partition"))?;
     Ok(Some(Parent { id, partition }))
+}
+
+pub(super) fn set_reference(element: &mut Element, id_name: &'static str, partition_name: &'static str, node: &Parent) {
+    element.set_attr(id_name, node.id.as_str());
+    if !node.partition.is_empty() {
+        element.set_attr(partition_name, node.partition.as_str());
+    }
+}
+
+/// The messages among the children.
+pub(super) fn messages(element: &Element) -> Result<Vec<Message>, DecodeError> {
+    element.children_named(element.namespace().as_str(), "message").map(Message::decode).collect()
 }
 
 const STATES: [(NodeState, &str); 6] = [
@@ -241,7 +260,7 @@ const STATES: [(NodeState, &str); 6] = [
     (NodeState::ErrorUnsigned, "ErrorUnsigned"),
 ];
 
-fn state(element: &Element) -> Result<NodeState, DecodeError> {
+pub(super) fn state(element: &Element) -> Result<NodeState, DecodeError> {
     let text = codec::required(element, "state")?;
     STATES
         .into_iter()
@@ -344,7 +363,7 @@ impl Message {
         })
     }
 
-    fn encode(&self, ns: &'static str) -> Element {
+    pub(super) fn encode(&self, ns: &'static str) -> Element {
         Element::new(ns, "message")
             .with_attr("timestamp", self.at.to_string())
             .with_attr("type", severity_name(self.severity))

@@ -2,7 +2,6 @@
 
 mod long_answers;
 mod orders;
-mod questions;
 mod random;
 mod readouts;
 mod small;
@@ -11,10 +10,10 @@ mod wishes;
 use proptest::prelude::*;
 use torg_thing::{
     Assignment, Categories, Color, ControlValue, Date, Decimal, EnumValue, Field, FieldName, FieldValue, NodeId,
-    NodeRef, NodeState, Partition, Qos, Quantity, Severity, SourceId, Span, TimeOfDay, Timestamp, Unit,
+    NodeRef, Partition, Qos, Quantity, SourceId, Span, TimeOfDay, Timestamp, Unit,
 };
 
-use super::concentrator::{Answer, Detail, Operation, Question};
+use super::concentrator::{Answer, Notice, Question};
 use super::control::{self, Control, ParameterError, Values};
 use super::events::{Events, FieldRule, Subscribe};
 use super::interfaces::{self, Dialect};

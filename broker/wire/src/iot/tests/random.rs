@@ -119,6 +119,19 @@ fn any_element() -> impl Strategy<Value = Element> {
         "interface",
         "page",
         "section",
+        "command",
+        "commands",
+        "column",
+        "createNewNode",
+        "executeNodeQuery",
+        "newRecords",
+        "newTable",
+        "nodeAdded",
+        "nodeStatusChanged",
+        "queryProgress",
+        "record",
+        "rxBin",
+        "sniff",
     ]);
     let namespaces = prop::sample::select(vec![
         "urn:nfi:iot:sd:1.0",
@@ -154,6 +167,13 @@ fn any_element() -> impl Strategy<Value = Element> {
                 "hasChildren",
                 "timestamp",
                 "t",
+                "command",
+                "queryId",
+                "seqNr",
+                "snifferId",
+                "tableId",
+                "ts",
+                "ttl",
             ]),
             prop_oneof!["[ -~]{0,12}", "-?[0-9]{1,30}(\\.[0-9]{0,30})?", Just("true".to_owned())],
         ),
@@ -212,6 +232,7 @@ proptest! {
         let _ = Control::decode(&element);
         let _ = Question::decode(&element);
         let _ = Answer::decode(&element);
+        let _ = Notice::decode(&element);
         let _ = Synchronization::decode(&element);
         let _ = interfaces::decode_request(&element);
         let _ = interfaces::decode_answer(&element);
