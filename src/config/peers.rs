@@ -61,6 +61,9 @@ pub(super) struct RawPeer {
     pub(super) ca: Option<String>,
     /// Why it is believed. Default: "pin" if pins are given, else "pkix".
     pub(super) policy: Option<RawPolicy>,
+    /// What becomes of it when it comes to us without any certificate: "refuse", or "dialback", where the server that answers for its
+    /// domain has to vouch for it and to show a certificate that satisfies the policy. Default: "refuse".
+    pub(super) without_certificate: Option<RawWithout>,
     /// Its public keys, each "sha256/" and the base64 of the digest; `torg peer check` shows what it has.
     #[serde(default)]
     pub(super) pin: Vec<String>,
@@ -78,6 +81,16 @@ pub(super) enum RawPolicy {
     Pin,
     /// A trusted authority has certified its domain.
     Pkix,
+}
+
+/// What becomes of a server without a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawWithout {
+    /// It proves itself by dialback.
+    Dialback,
+    /// It is refused.
+    Refuse,
 }
 
 /// Where servers connect, and what is said about them.
@@ -187,7 +200,12 @@ fn check_peer(
             errors.push(document.error_at(&at("ca"), error.to_string()));
         }
     }
-    Peer { domain, address, ca, policy, pins }
+    if policy == Policy::Dialback && raw.without_certificate.is_some() {
+        let error = document.error_at(&at("without_certificate"), "is not looked at with policy \"dialback\"");
+        errors.push(error.allowed("policy = \"pkix\", or no without_certificate"));
+    }
+    let dialback_without_certificate = raw.without_certificate == Some(RawWithout::Dialback);
+    Peer { domain, address, ca, policy, pins, dialback_without_certificate }
 }
 
 fn peer_domain(

@@ -141,6 +141,13 @@ pub(super) struct RawLimits {
     /// Components and parts of the appliance. Default: 1000000 bytes per second, 10000000 at once, 1000 requests per second.
     #[serde(default)]
     pub(super) service: RawClassLimits,
+    /// Each domain of another server, all its streams together; requests ten times as many at once. Default: 500000 bytes per second,
+    /// 5000000 at once, 100 requests per second, 600 subscription requests per minute.
+    #[serde(default)]
+    pub(super) peer: RawClassLimits,
+    /// Streams of one domain of another server at the same time. Default: 16.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub(super) streams_per_peer: Option<u16>,
     /// Sessions of one account at the same time. Default: 10.
     #[schemars(range(min = 1, max = 1_000))]
     pub(super) sessions_per_account: Option<u16>,

@@ -283,8 +283,8 @@ fn check_contacts(document: &Document<'_>, raw: RawContact, errors: &mut Vec<Con
     }
 }
 
-/// The limits, with the broker's own where none is given. What is given for all classes never narrows those of administrators and
-/// services; what is given for a class counts as it is.
+/// The limits, with the broker's own where none is given. What is given for all classes never narrows those of administrators,
+/// services and peers; what is given for a class counts as it is.
 fn limits(raw: &RawLimits) -> Limits {
     let mut limits = Limits::default();
     for (class, raw_class, is_wide) in [
@@ -292,6 +292,7 @@ fn limits(raw: &RawLimits) -> Limits {
         (&mut limits.person, &raw.person, false),
         (&mut limits.admin, &raw.admin, true),
         (&mut limits.service, &raw.service, true),
+        (&mut limits.peer, &raw.peer, true),
     ] {
         let general = |given: Option<u32>, usual: u32| match given {
             Some(given) if is_wide => given.max(usual),
@@ -307,6 +308,7 @@ fn limits(raw: &RawLimits) -> Limits {
     }
     let number = |given: Option<u32>, usual: usize| given.and_then(|n| usize::try_from(n).ok()).unwrap_or(usual);
     limits.sessions_per_account = raw.sessions_per_account.map_or(limits.sessions_per_account, usize::from);
+    limits.streams_per_peer = raw.streams_per_peer.map_or(limits.streams_per_peer, usize::from);
     limits.unauthenticated = number(raw.unauthenticated, limits.unauthenticated);
     limits.unauthenticated_per_address = number(raw.unauthenticated_per_address, limits.unauthenticated_per_address);
     limits

@@ -10,6 +10,8 @@ pub const UNAUTHENTICATED_PER_ADDRESS: usize = 20;
 pub const UNAUTHENTICATED_MAX: usize = 1_000;
 /// Sessions of one account at the same time.
 pub const SESSIONS_PER_ACCOUNT: usize = 10;
+/// Streams of one domain of another server: one for each of its services, and what is left of lost ones.
+pub const STREAMS_PER_PEER: usize = 16;
 /// Stanzas waiting to be written to one session.
 pub const QUEUE_STANZAS: usize = 256;
 /// Bytes waiting to be written to one session.
@@ -129,6 +131,8 @@ pub struct Limits {
     pub unauthenticated: usize,
     /// Sessions of one account at the same time.
     pub sessions_per_account: usize,
+    /// Streams of one domain of another server at the same time, whoever opened them.
+    pub streams_per_peer: usize,
 }
 
 impl Default for Limits {
@@ -145,11 +149,12 @@ impl Default for Limits {
             peer: ClassLimits {
                 rate: Rate { per_second: 500_000, burst: 5_000_000 },
                 requests_per_second: 100,
-                subscriptions_per_minute: 200,
+                subscriptions_per_minute: 600,
             },
             unauthenticated_per_address: UNAUTHENTICATED_PER_ADDRESS,
             unauthenticated: UNAUTHENTICATED_MAX,
             sessions_per_account: SESSIONS_PER_ACCOUNT,
+            streams_per_peer: STREAMS_PER_PEER,
         }
     }
 }

@@ -123,6 +123,15 @@ async fn try_all(settings: &Settings, domain: &str, report: &mut Report) -> Resu
         .map_or_else(|| "as all servers not configured".into(), |by| format!("as [[broker.peer]] {by}"));
     report.steps.push(format!("Policy: {}, {by}.", rule.policy()));
 
+    if rule.policy() != Policy::Dialback {
+        let then = if rule.allows_dialback(false) {
+            "dialback, if the server at its address vouches for it"
+        } else {
+            "refused"
+        };
+        report.steps.push(format!("Should it come to us without a certificate: {then}."));
+    }
+
     let targets = peers.places_of(domain).await.map_err(|nowhere| {
         let cause = if matches!(nowhere, Nowhere::Refused { .. }) { Cause::Policy } else { Cause::Dns };
         (cause, format!("{nowhere}."))

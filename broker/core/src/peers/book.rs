@@ -41,6 +41,7 @@ pub struct Rule {
     policy: Policy,
     roots: Arc<RootCertStore>,
     pins: Vec<Pin>,
+    dialback_without_certificate: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,11 @@ impl Rule {
     /// The configured domain that matched; none for a server not configured.
     pub fn configured(&self) -> Option<&str> {
         self.domain.as_deref()
+    }
+
+    /// Whether a server that shows a certificate which proves nothing, or none, may prove itself by dialback.
+    pub fn allows_dialback(&self, shows_certificate: bool) -> bool {
+        self.policy == Policy::Dialback || self.dialback_without_certificate && !shows_certificate
     }
 
     pub(super) fn judge(
@@ -87,7 +93,15 @@ impl Rules {
         let others = match settings.others {
             Others::Refused => None,
             Others::Welcome(policy) => {
-                Some(Arc::new(Rule { domain: None, address: None, policy, roots: system, pins: Vec::new() }))
+                let rule = Rule {
+                    domain: None,
+                    address: None,
+                    policy,
+                    roots: system,
+                    pins: Vec::new(),
+                    dialback_without_certificate: false,
+                };
+                Some(Arc::new(rule))
             }
         };
         Ok(Rules { listed, others })
@@ -101,7 +115,8 @@ fn rule(peer: &Peer, system: &Arc<RootCertStore>) -> Result<Rule, TlsError> {
     };
     let domain = ascii(&peer.domain).ok_or_else(|| TlsError::ConfigDomain { domain: peer.domain.clone() })?;
     let (address, policy, pins) = (peer.address.clone(), peer.policy, peer.pins.clone());
-    Ok(Rule { domain: Some(domain), address, policy, roots, pins })
+    let dialback_without_certificate = peer.dialback_without_certificate;
+    Ok(Rule { domain: Some(domain), address, policy, roots, pins, dialback_without_certificate })
 }
 
 /// Number of authorities in a PEM file, if it can be used.
@@ -286,8 +301,8 @@ impl Federation for Peers {
         self.rule(remote).is_some()
     }
 
-    fn allows_dialback(&self, remote: &str) -> bool {
-        self.rule(remote).is_some_and(|rule| rule.policy == Policy::Dialback)
+    fn allows_dialback(&self, remote: &str, shows_certificate: bool) -> bool {
+        self.rule(remote).is_some_and(|rule| rule.allows_dialback(shows_certificate))
     }
 
     async fn targets(&self, remote: &str) -> Result<Vec<Target>, Unreachable> {

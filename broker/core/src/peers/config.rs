@@ -116,6 +116,9 @@ pub struct Peer {
     pub policy: Policy,
     /// Its keys, for [`Policy::Pin`]; several while a key is exchanged.
     pub pins: Vec<Pin>,
+    /// Whether it may come to us without any certificate and prove itself by dialback (XEP-0220), where the policy asks for a
+    /// certificate: then the server that answers for it, found where we look for it, has to show one that satisfies the policy.
+    pub dialback_without_certificate: bool,
 }
 
 /// Servers that are not configured by name.

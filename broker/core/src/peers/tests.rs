@@ -74,7 +74,8 @@ impl Resolver for Table {
 }
 
 fn peer(domain: &str, policy: Policy) -> Peer {
-    Peer { domain: domain.into(), address: None, ca: None, policy, pins: Vec::new() }
+    let dialback_without_certificate = false;
+    Peer { domain: domain.into(), address: None, ca: None, policy, pins: Vec::new(), dialback_without_certificate }
 }
 
 fn peers_with(table: Table, peers: Vec<Peer>, others: Others) -> Peers {
@@ -233,7 +234,7 @@ fn dialback_is_allowed_only_by_its_policy() {
         [(Policy::Dialback, true), (Policy::Pkix, false), (Policy::Pin, false), (Policy::Dane, false)]
     {
         let peers = peers_with(Table::default(), vec![peer("other.example", policy)], Others::Refused);
-        assert_eq!(peers.allows_dialback("other.example"), expected, "{policy}");
+        assert_eq!(peers.allows_dialback("other.example", true), expected, "{policy}");
     }
 }
 

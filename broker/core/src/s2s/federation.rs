@@ -64,8 +64,9 @@ pub trait Federation: Send + Sync {
     /// Whether we exchange stanzas with this domain at all.
     fn allows(&self, remote: &str) -> bool;
 
-    /// Whether this domain may prove itself by dialback (XEP-0220), always inside TLS, where its certificate does not prove it.
-    fn allows_dialback(&self, remote: &str) -> bool;
+    /// Whether this domain may prove itself by dialback (XEP-0220), always inside TLS, where its certificate does not prove it, or it
+    /// shows none.
+    fn allows_dialback(&self, remote: &str, shows_certificate: bool) -> bool;
 
     /// Where the domain is to be reached, in the order to try. Bounded in time by the caller.
     ///

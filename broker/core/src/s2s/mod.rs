@@ -178,7 +178,7 @@ impl Links {
             Ok(Verdict::Unproven(reason)) => reason,
             Err(_) => "judging took too long".to_owned(),
         };
-        if self.federation.allows_dialback(remote) {
+        if self.federation.allows_dialback(remote, !chain.is_empty()) {
             tracing::debug!(remote, %reason, "A peer's certificate does not prove its domain; dialback may.");
             return Standing::Dialback;
         }

@@ -156,6 +156,7 @@ impl Site {
             ca: Some(if view.policy == Policy::Dialback { self.ca() } else { view.of.ca() }),
             policy: view.policy,
             pins: Vec::new(),
+            dialback_without_certificate: false,
         };
         let settings = PeerSettings { peers: peers.iter().map(peer).collect(), others: Others::Refused };
         let peers = Peers::new(&settings, Arc::new(Nothing), Arc::new(SystemClock)).unwrap();
