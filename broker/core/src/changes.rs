@@ -27,15 +27,25 @@ const PAGE: usize = 100;
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     service: "change",
-    steps: &[Migration {
-        number: 1,
-        about: "Changes to accounts that a running broker must hear of",
-        sqlite: &[
-            "CREATE TABLE change_account (number INTEGER NOT NULL PRIMARY KEY, account TEXT NOT NULL, kind INTEGER NOT NULL)",
-            "CREATE TABLE change_contact (number INTEGER NOT NULL, contact TEXT NOT NULL, state INTEGER NOT NULL,
+    steps: &[
+        Migration {
+            number: 1,
+            about: "Changes to accounts that a running broker must hear of",
+            sqlite: &[
+                "CREATE TABLE change_account (number INTEGER NOT NULL PRIMARY KEY, account TEXT NOT NULL, kind INTEGER NOT NULL)",
+                "CREATE TABLE change_contact (number INTEGER NOT NULL, contact TEXT NOT NULL, state INTEGER NOT NULL,
                 PRIMARY KEY (number, contact))",
-        ],
-    }],
+            ],
+        },
+        Migration {
+            number: 2,
+            about: "Contacts elsewhere that must hear of a removed account",
+            sqlite: &[
+                "CREATE TABLE change_elsewhere (number INTEGER NOT NULL, account TEXT NOT NULL, contact TEXT NOT NULL,
+                state INTEGER NOT NULL, PRIMARY KEY (number, contact))",
+            ],
+        },
+    ],
 };
 
 const LOG: &str = "INSERT INTO change_account (number, account, kind)
@@ -44,6 +54,14 @@ const LOG: &str = "INSERT INTO change_account (number, account, kind)
 const LOG_CONTACTS: &str = "INSERT INTO change_contact (number, contact, state)
     SELECT (SELECT MAX(number) FROM change_account), owner, state FROM roster_item
     WHERE contact = ?1 AND state > 0 AND owner <> ?1";
+/// Those with whom a removed account shared presence, as its own roster has them: the rosters of those elsewhere are not here. They stay
+/// until they have been told, also if no broker runs meanwhile.
+const LOG_ELSEWHERE: &str = "INSERT INTO change_elsewhere (number, account, contact, state)
+    SELECT (SELECT MAX(number) FROM change_account), owner, contact, state FROM roster_item
+    WHERE owner = ?1 AND state > 0 AND contact <> ?1";
+const ELSEWHERE: &str = "SELECT number, account, contact, state FROM change_elsewhere WHERE number <= ?1
+    ORDER BY number, contact LIMIT ?2";
+const TOLD: &str = "DELETE FROM change_elsewhere WHERE number = ?1 AND contact = ?2";
 const PRUNE: &str = "DELETE FROM change_account WHERE number <= (SELECT MAX(number) FROM change_account) - ?1";
 const PRUNE_CONTACTS: &str = "DELETE FROM change_contact WHERE number <= (SELECT MAX(number) FROM change_account) - ?1";
 const LATEST: &str = "SELECT COALESCE(MAX(number), 0) FROM change_account";
@@ -60,7 +78,8 @@ enum Kind {
 
 /// Notes in `batch`, before the rosters are changed, that the account is removed and who loses it as a contact.
 pub(crate) fn removed(batch: Batch, account: &BareJid) -> Batch {
-    prune(log(batch, account, Kind::Removed).run(LOG_CONTACTS, [Value::from(account.as_str())]))
+    let account_arg = || [Value::from(account.as_str())];
+    prune(log(batch, account, Kind::Removed).run(LOG_CONTACTS, account_arg()).run(LOG_ELSEWHERE, account_arg()))
 }
 
 /// Notes in `batch` that the account's password changes, so that a running broker ends the sessions opened with the old one.
@@ -96,6 +115,15 @@ struct Change {
     kind: i64,
 }
 
+/// A contact of a removed account.
+struct Elsewhere {
+    number: i64,
+    account: BareJid,
+    contact: BareJid,
+    /// As the account had it.
+    state: Subscription,
+}
+
 impl Changes {
     pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
         Changes { engine }
@@ -119,12 +147,27 @@ impl Changes {
         let rows = self.engine.query(CONTACTS, vec![Value::from(number)]).await?;
         rows.iter().map(|row| Ok((columns::jid(row, 0)?, columns::subscription(row, 1)?))).collect()
     }
+
+    /// Some of those who have not been told of changes up to this number.
+    async fn elsewhere(&self, until: i64) -> Result<Vec<Elsewhere>, StoreError> {
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let rows = self.engine.query(ELSEWHERE, vec![Value::from(until), Value::from(limit)]).await?;
+        let elsewhere = |row: &Row| {
+            let (account, contact) = (columns::jid(row, 1)?, columns::jid(row, 2)?);
+            Ok(Elsewhere { number: row.integer(0)?, account, contact, state: columns::subscription(row, 3)? })
+        };
+        rows.iter().map(elsewhere).collect()
+    }
 }
 
 /// Runs until the broker stops; `seen` is the newest change of the time before it started.
 pub(crate) async fn run(router: Router, mut seen: i64) {
     let stop = router.shared().stop.clone();
     let mut failing = false;
+    // Accounts that were removed while no broker ran.
+    if let Err(error) = tell_elsewhere(&router, seen).await {
+        tracing::error!(%error, "Contacts of removed accounts could not be told.");
+    }
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -155,8 +198,30 @@ async fn follow(router: &Router, seen: &mut i64) -> Result<(), StoreError> {
     }
 }
 
+/// Contacts elsewhere hear what they have lost (RFC 6121 §3.2.2, §3.3.2), and see the sessions of the account go.
+async fn tell_elsewhere(router: &Router, until: i64) -> Result<(), StoreError> {
+    let changes = &router.shared().changes;
+    loop {
+        let page = changes.elsewhere(until).await?;
+        let mut batch = Batch::new();
+        for Elsewhere { number, account, contact, state } in &page {
+            // The name may have a new account, and even a new subscription, already.
+            let is_free = router.shared().rosters.state(account, contact).await? == Subscription::None;
+            if !router.is_local(contact.as_jid()) && is_free {
+                router.part_elsewhere(account, contact, *state);
+            }
+            batch = batch.run(TOLD, [Value::from(*number), Value::from(contact.as_str())]);
+        }
+        if page.is_empty() {
+            return Ok(());
+        }
+        changes.engine.write(batch).await?;
+    }
+}
+
 async fn apply(router: &Router, change: &Change) -> Result<(), StoreError> {
     if change.kind == Kind::Removed as i64 {
+        tell_elsewhere(router, change.number).await?;
         for (contact, state) in router.shared().changes.contacts(change.number).await? {
             router.lost_contact(&contact, &change.account, state).await?;
         }

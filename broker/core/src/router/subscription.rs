@@ -284,6 +284,21 @@ impl Router {
         Ok(())
     }
 
+    /// The account `gone` was removed: tells a contact elsewhere, which it had in `before`. First that its sessions go, since who is no
+    /// contact any more may not be heard.
+    pub(crate) fn part_elsewhere(&self, gone: &BareJid, contact: &BareJid, before: Subscription) {
+        let tell = |kind| self.send_remote(&Stanza::presence(kind).with_from(gone).with_to(contact));
+        if before.contact_sees_user() {
+            self.show_all_to(gone, contact, false);
+        }
+        if before.contact_sees_user() || before.is_asked() {
+            tell(PresenceType::Unsubscribed);
+        }
+        if before.user_sees_contact() || before.asked() {
+            tell(PresenceType::Unsubscribe);
+        }
+    }
+
     /// Tells a removed contact what it has lost.
     async fn part(&self, owner: &BareJid, contact: &BareJid, before: Subscription) -> Result<(), RouteError> {
         let stanza = |kind| Stanza::presence(kind).with_from(owner).with_to(contact);

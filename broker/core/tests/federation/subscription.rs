@@ -129,3 +129,31 @@ async fn a_request_to_a_peer_that_cannot_be_found_comes_back() {
     assert_eq!(bounced.from().unwrap(), &jid("eve@elsewhere.example"));
     assert_eq!(bounced.error().unwrap().condition(), StanzaCondition::RemoteServerNotFound);
 }
+
+/// Bob at the other server hears that anna is gone, and that neither sees the other any more.
+async fn hears_the_end(bob: &mut Actor, was_there: bool) {
+    if was_there {
+        let gone = bob.sees(PresenceType::Unavailable).await;
+        assert_eq!(gone.from().unwrap().as_str(), "anna@one.example/phone");
+    }
+    bob.sees(PresenceType::Unsubscribed).await;
+    bob.sees(PresenceType::Unsubscribe).await;
+    assert_eq!(roster(bob).await, [("anna@one.example".to_owned(), "none".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contacts_elsewhere_hear_that_an_account_was_removed() {
+    let mut two = befriended().await;
+    torg_core::forget_account(&*two.one.store, &jid("anna@one.example").to_bare()).await.unwrap();
+    hears_the_end(&mut two.bob, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contacts_elsewhere_hear_of_an_account_that_was_removed_while_the_broker_was_off() {
+    let Two { one, two, here, mut bob, there: _there, network: _network, .. } = befriended().await;
+    assert!(here.shutdown(std::time::Duration::from_secs(5)).await);
+    bob.sees(PresenceType::Unavailable).await;
+    torg_core::forget_account(&*one.store, &jid("anna@one.example").to_bare()).await.unwrap();
+    let _here = one.start(&[two.view(Policy::Pkix, true)]).await;
+    hears_the_end(&mut bob, false).await;
+}
