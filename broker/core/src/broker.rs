@@ -45,6 +45,7 @@ use crate::session::{Attached, Ending};
 use crate::sm;
 use crate::sweep;
 use crate::tls::{Loaded, ServerTls, TlsError};
+use crate::transit::{self, Transit};
 
 /// Password checks (PLAIN) at the same time; the cores have other work.
 const HASHING_MAX: usize = 2;
@@ -202,6 +203,7 @@ impl Builder {
             }
             secrets.insert(name, secret);
         }
+        let transit = Transit::open(Arc::clone(&self.store), Arc::clone(&self.clock)).await?;
         let router = Router::new(Shared {
             domain: self.domain,
             sessions: crate::session::Table::new(),
@@ -209,6 +211,7 @@ impl Builder {
             rosters: Rosters::new(Arc::clone(&self.store)),
             offline: Offline::new(Arc::clone(&self.store)),
             sm: sm::Kept::new(Arc::clone(&self.store)),
+            transit: Arc::clone(&transit),
             changes,
             counters: Counters::default(),
             administration: self.administration,
@@ -236,6 +239,9 @@ impl Builder {
         });
         PubsubService::start(&router);
         sm::fall_asleep(&router).await?;
+        // It ends after everything else, since sessions that end wait for it.
+        Handle::current().spawn(transit.run());
+        transit::resume(&router);
         router.spawn(sweep::run(router.clone()));
         router.spawn(federation_info::run(router.clone()));
         router.spawn(sm::clean(router.clone()));
@@ -378,10 +384,12 @@ impl Broker {
         // Last, because sessions say goodbye to contacts elsewhere.
         let left = || deadline.saturating_sub(begun.elapsed()).max(PEERS_TIME);
         let in_time = shared.components.shutdown(left()).await && in_time;
-        match &shared.links {
+        let in_time = match &shared.links {
             Some(links) => links.shutdown(left()).await && in_time,
             None => in_time,
-        }
+        };
+        shared.transit.finish().await;
+        in_time
     }
 }
 
@@ -400,7 +408,8 @@ pub async fn forget_account(store: &dyn Engine, account: &BareJid) -> Result<(),
 pub fn forgetting(batch: Batch, account: &BareJid) -> Batch {
     // The log first: it notes who is about to lose a contact.
     let batch = Offline::forget(Rosters::forget(changes::removed(batch, account), account), account);
-    let batch = Personal::forget(Blocklists::forget(sm::forget(batch, account), account), account);
+    let batch = transit::forget(sm::forget(batch, account), account);
+    let batch = Personal::forget(Blocklists::forget(batch, account), account);
     Pubsub::forget(batch, account)
 }
 
@@ -409,6 +418,7 @@ pub const MIGRATIONS: &[torg_store::Migrations] = &[
     roster::MIGRATIONS,
     offline::MIGRATIONS,
     sm::MIGRATIONS,
+    transit::MIGRATIONS,
     changes::MIGRATIONS,
     blocking::MIGRATIONS,
     personal::MIGRATIONS,

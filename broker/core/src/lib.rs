@@ -31,6 +31,7 @@ mod session;
 mod sm;
 mod sweep;
 pub mod tls;
+mod transit;
 mod xep;
 
 pub use administration::{Administration, AdministrationError, ListedAccount};

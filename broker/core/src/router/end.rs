@@ -7,6 +7,7 @@ use torg_wire::stanza::{PresenceType, Stanza};
 use super::Router;
 use crate::session::Session;
 use crate::sm::Responsible;
+use crate::transit::carry;
 
 impl Router {
     /// Ends the session: nothing more reaches it, its contacts see it go, what it had not taken is routed anew.
@@ -56,7 +57,7 @@ impl Router {
             let stanza = Arc::unwrap_or_clone(parcel.stanza);
             match origin {
                 Some(origin) => Responsible::of(origin).during(self.reroute(stanza)).await,
-                None => self.reroute(stanza).await,
+                None => carry(parcel.passage, self.reroute(stanza)).await,
             }
             drop(parcel.care); // now its sender need not care any more
         }

@@ -10,6 +10,7 @@ use torg_wire::xml::Scope;
 use crate::offline::is_storable;
 use crate::session::{Parcel, Rejected, Session};
 use crate::sm::{self, Sm};
+use crate::transit::{self, Passage};
 
 #[derive(Debug)]
 pub(crate) struct Letter {
@@ -58,7 +59,9 @@ impl Letter {
         let is_durable = session.sm().is_some_and(Sm::is_resumable) && is_storable(&self.stanza);
         let care = is_durable.then(|| Box::new(sm::responsible(session, offline)));
         let claims = care.as_deref().is_some_and(|care| care.origin.is_some());
-        match session.queue.push(Parcel { stanza: Arc::clone(&self.stanza), text, receipt, care }) {
+        let passage = if is_durable { transit::carried() } else { self.passage(session, offline) };
+        let passes = passage.is_some();
+        match session.queue.push(Parcel { stanza: Arc::clone(&self.stanza), text, receipt, care, passage }) {
             Ok(()) => {
                 if is_durable {
                     sm::stage(session);
@@ -69,12 +72,23 @@ impl Letter {
                 if claims {
                     sm::release();
                 }
+                if passes {
+                    sm::give_up_passage();
+                }
                 match rejected {
                     Rejected::Full => Taken::Full,
                     Rejected::Gone => Taken::Gone,
                 }
             }
         }
+    }
+
+    /// A session that cannot be resumed has the message in memory until its socket takes it.
+    fn passage(&self, session: &Arc<Session>, offline: Option<i64>) -> Option<Passage> {
+        if offline.is_some() || !session.on_the_wire || !transit::is_wanted() || !is_storable(&self.stanza) {
+            return None;
+        }
+        transit::passage(Arc::as_ptr(session).addr(), || Arc::clone(&self.stanza))
     }
 
     fn text(&self) -> Bytes {

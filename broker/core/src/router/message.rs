@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use torg_thing::Timestamp;
 use torg_wire::jid::Jid;
 use torg_wire::stanza::{MessageType, Stanza, StanzaCondition, StanzaKind};
 use torg_wire::xep::carbons::is_copy_mark;
+use torg_wire::xep::time::delay;
 use torg_wire::xml::Scope;
 
 use super::routing::{Candidate, Destination, destination};
 use super::{Letter, RouteError, Router, Taken};
 use crate::identity::Envelope;
-use crate::offline::{Refused, is_storable, with_marks};
+use crate::offline::{Refused, is_storable, with_marks, with_marks_of};
 use crate::services::Place;
 use crate::session::Session;
 use crate::sm;
@@ -36,6 +38,17 @@ impl Router {
             return self.message_to_service(Envelope::new(identity, stanza)).await;
         }
         self.deliver_message(stanza, &to).await
+    }
+
+    /// A message of the process before this one, which came at that time, goes on.
+    pub(crate) async fn take_up(&self, mut stanza: Stanza, came: Timestamp) -> Result<(), RouteError> {
+        let Some(to) = stanza.to().cloned() else { return Ok(()) };
+        if !self.is_local(&to) {
+            stanza.push(delay(Some(self.domain().as_jid()), came));
+            self.send_remote(&stanza);
+            return Ok(());
+        }
+        self.deliver_message(with_marks_of(self.domain(), stanza, &to.to_bare(), came), &to).await
     }
 
     async fn message_to_service(&self, envelope: Envelope) -> Result<(), RouteError> {

@@ -51,6 +51,7 @@ use crate::service;
 use crate::services::Services;
 use crate::session::{self, Attached, BindError, Ending, Session, Table};
 use crate::sm::Kept;
+use crate::transit::Transit;
 
 /// Delivers stanzas between sessions and services. Cheap to clone; all clones are the same router.
 #[derive(Clone)]
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) rosters: Rosters,
     pub(crate) offline: Offline,
     pub(crate) sm: Kept,
+    /// Messages between two sockets.
+    pub(crate) transit: Arc<Transit>,
     pub(crate) changes: Changes,
     pub(crate) counters: Counters,
     pub(crate) administration: Option<Arc<dyn Administration>>,

@@ -14,6 +14,7 @@ use crate::roster::state::Request;
 use crate::s2s::{Budget, Links};
 use crate::services::Place;
 use crate::session::{Session, now};
+use crate::transit::carried;
 
 impl Router {
     /// What leads to other servers; `None` if this broker keeps to itself.
@@ -43,7 +44,9 @@ impl Router {
             (None, Some(links)) => links.send(self, stanza),
             (None, None) => Err(StanzaCondition::RemoteServerNotFound),
         };
-        if let Err(condition) = sent {
+        if let Err(condition) = sent
+            && !carried().is_some_and(|passage| passage.is_kept(self, stanza))
+        {
             self.bounce(stanza, condition);
         }
     }

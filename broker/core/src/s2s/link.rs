@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 use torg_wire::stanza::{Stanza, StanzaCondition};
 use torg_wire::stream::peer::Pair;
 
+use crate::transit::Passage;
+
 /// Stanzas that wait while no stream leads to the peer; more would hide from senders that it is away.
 pub const UNRESOLVED_STANZAS: usize = 200;
 /// Bytes that wait for one peer: what a slow link may cost us.
@@ -48,6 +50,8 @@ struct Inner {
 pub(super) struct Parcel {
     pub(super) header: Stanza,
     pub(super) text: Bytes,
+    /// Its sender, or a former process, counts on it until it is written.
+    pub(super) passage: Option<Passage>,
 }
 
 /// Who takes the stanzas.
@@ -213,11 +217,15 @@ mod tests {
     }
 
     fn parcel(size: usize) -> Parcel {
-        Parcel { header: Stanza::message(torg_wire::stanza::MessageType::Chat), text: vec![b' '; size].into() }
+        Parcel {
+            header: Stanza::message(torg_wire::stanza::MessageType::Chat),
+            text: vec![b' '; size].into(),
+            passage: None,
+        }
     }
 
     fn named(id: &str) -> Parcel {
-        Parcel { header: parcel(0).header.with_id(id), text: Bytes::from_static(b" ") }
+        Parcel { header: parcel(0).header.with_id(id), text: Bytes::from_static(b" "), passage: None }
     }
 
     fn fill(link: &Link, count: usize, now: Instant) {

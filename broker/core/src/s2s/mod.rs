@@ -2,8 +2,9 @@
 //! peer. The machines are in `torg_wire::stream::peer`; policy, resolver and verifier stand behind [`Federation`].
 //!
 //! # Why
-//! - What waits for a peer is in memory only, bounded, and answered with an error when the peer is not found in time: a sender hears of
-//!   it within half a minute, and no payload of a device is ever written down on its way.
+//! - What waits for a peer is in memory, bounded, and answered with an error when the peer is not found in time: a sender hears of it
+//!   within half a minute. A message that was acknowledged outlives the process (see `transit`), but no payload of a device is ever
+//!   written down on its way.
 //! - A peer that failed is left alone for a while, and senders hear of it at once: a storm of stanzas is no storm of DNS questions.
 //! - Nothing is opened without something to send, so a peer that comes back is found by the next stanza.
 
@@ -45,10 +46,12 @@ use self::roll::Roll;
 use self::table::Table;
 use crate::c2s::Gate;
 use crate::limits::Limits;
+use crate::offline::is_storable;
 use crate::router::Router;
 use crate::service;
 use crate::session::now;
 use crate::tls::ServerTls;
+use crate::transit;
 
 /// Time to judge a certificate: with DANE that asks DNS.
 const JUDGE_TIME: Duration = Duration::from_secs(10);
@@ -119,7 +122,12 @@ impl Links {
         let Some(link) = self.table.link(from.domain(), to.domain(), now) else {
             return Err(StanzaCondition::ResourceConstraint);
         };
-        let parcel = Parcel { header: service::header(stanza), text: to_bytes(stanza).into() };
+        let passage = if transit::is_wanted() && is_storable(stanza) {
+            transit::passage(Arc::as_ptr(&link).addr(), || Arc::new(stanza.clone()))
+        } else {
+            None
+        };
+        let parcel = Parcel { header: service::header(stanza), text: to_bytes(stanza).into(), passage };
         match link.push(parcel, now) {
             Pushed::Taken => Ok(()),
             Pushed::TakenFirst => {

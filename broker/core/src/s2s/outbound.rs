@@ -122,7 +122,9 @@ pub(super) fn go_on(router: &Router, link: Arc<Link>, lived: Duration) {
 
 fn fail(router: &Router, links: &Links, link: &Link, condition: StanzaCondition) {
     for parcel in link.fail(condition, (links.chance)(), now()) {
-        router.bounce(&parcel.header, condition);
+        if !parcel.passage.is_some_and(|passage| passage.is_kept(router, &parcel.header)) {
+            router.bounce(&parcel.header, condition);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::queue::{Inner, Parcel, Queue, Rejected};
 use crate::limits::{DETACHED_BYTES, DETACHED_STANZAS, MANAGED_STANZAS, QUEUE_BYTES};
 use crate::offline::is_storable;
 use crate::sm::Origin;
+use crate::transit::Passage;
 
 /// Stanzas numbered at once while they are written to disk: bounds the batch, and how long its first waits for its last.
 const STAGE_MAX: usize = 128;
@@ -40,6 +41,8 @@ struct Kept {
     stanza: Arc<Stanza>,
     text: Bytes,
     receipt: Option<oneshot::Sender<()>>,
+    /// As of its parcel, unless it has a row.
+    passage: Option<Passage>,
     /// It has a row on the disk.
     stored: bool,
 }
@@ -98,7 +101,13 @@ impl Managed {
         self.written = 0;
         self.staging = 0;
         let kept = std::mem::take(&mut self.kept).into_iter();
-        kept.map(|kept| Parcel { stanza: kept.stanza, text: kept.text, receipt: kept.receipt, care: None })
+        kept.map(|kept| Parcel {
+            stanza: kept.stanza,
+            text: kept.text,
+            receipt: kept.receipt,
+            care: None,
+            passage: kept.passage,
+        })
     }
 
     fn keep(&mut self, parcel: Parcel) {
@@ -111,7 +120,8 @@ impl Managed {
             }
             other => other,
         };
-        self.kept.push_back(Kept { stanza: parcel.stanza, text: parcel.text, receipt, stored });
+        let passage = parcel.passage.filter(|_| !stored);
+        self.kept.push_back(Kept { stanza: parcel.stanza, text: parcel.text, receipt, passage, stored });
     }
 }
 
@@ -132,7 +142,7 @@ impl Queue {
     pub(crate) fn manage_restored(&self, acked: u64, stanzas: impl Iterator<Item = (Arc<Stanza>, Bytes)>) {
         let mut inner = self.lock();
         let kept: VecDeque<Kept> =
-            stanzas.map(|(stanza, text)| Kept { stanza, text, receipt: None, stored: true }).collect();
+            stanzas.map(|(stanza, text)| Kept { stanza, text, receipt: None, passage: None, stored: true }).collect();
         inner.bytes += kept.iter().map(|kept| kept.text.len()).sum::<usize>();
         inner.managed = Some(Box::new(Managed { kept, acked, ..Managed::default() }));
     }
@@ -354,7 +364,7 @@ mod tests {
 
     fn parcel(id: &str, care: Option<Box<Care>>) -> Parcel {
         let stanza = Arc::new(Stanza::message(MessageType::Chat).with_id(id));
-        Parcel { stanza, text: Bytes::from(id.to_owned()), receipt: None, care }
+        Parcel { stanza, text: Bytes::from(id.to_owned()), receipt: None, care, passage: None }
     }
 
     fn durable(id: &str) -> Parcel {

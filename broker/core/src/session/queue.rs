@@ -13,6 +13,7 @@ use super::managed::Managed;
 use crate::limits::{QUEUE_BYTES, QUEUE_STANZAS};
 use crate::offline::{can_wait, is_storable};
 use crate::sm::Care;
+use crate::transit::Passage;
 
 /// A stanza on its way to one session.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Parcel {
     pub(crate) receipt: Option<oneshot::Sender<()>>,
     /// The stanza must be on disk before it is written, and whose it is until then.
     pub(crate) care: Option<Box<Care>>,
+    /// Its sender, or a former process, counts on it until it is written.
+    pub(crate) passage: Option<Passage>,
 }
 
 /// Why a parcel was not taken.
@@ -291,7 +294,7 @@ mod tests {
     use super::*;
 
     fn parcel(stanza: Stanza, size: usize) -> Parcel {
-        Parcel { stanza: Arc::new(stanza), text: Bytes::from(vec![0; size]), receipt: None, care: None }
+        Parcel { stanza: Arc::new(stanza), text: Bytes::from(vec![0; size]), receipt: None, care: None, passage: None }
     }
 
     fn message(size: usize) -> Parcel {

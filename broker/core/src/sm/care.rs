@@ -5,8 +5,8 @@
 //! route it. They do not care who waits for an acknowledgement, and a parameter through all of them would say that they did.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use torg_store::Batch;
 use torg_wire::jid::Jid;
@@ -14,7 +14,9 @@ use torg_wire::stanza::Stanza;
 
 use super::{Sm, table};
 use crate::offline::is_storable;
+use crate::router::Router;
 use crate::session::Session;
+use crate::transit::Passage;
 
 /// Messages of one session under way to the disk: enough to keep the disk busy, few enough to forget nothing by.
 const OUTSTANDING_MAX: usize = 64;
@@ -29,8 +31,16 @@ pub(crate) struct Responsible {
     session: Arc<Session>,
     /// The stanza's number among those of its session.
     number: u64,
-    /// A row says already that the stanza has been handled.
-    claimed: Arc<AtomicBool>,
+    claims: Arc<Claims>,
+}
+
+/// What has been done about a stanza, however many get it.
+#[derive(Debug, Default)]
+struct Claims {
+    /// A row says already that the stanza has been handled, or will.
+    counted: AtomicBool,
+    /// It is under way where no row is due at once; whether its count goes with that.
+    passage: Mutex<Option<(Passage, bool)>>,
 }
 
 /// The session whose count of handled stanzas is written with a message.
@@ -52,7 +62,7 @@ pub(crate) struct Care {
 
 /// Held while nobody has taken a message of the session.
 #[derive(Debug)]
-struct Ticket {
+pub(crate) struct Ticket {
     session: Arc<Session>,
     number: u64,
 }
@@ -69,7 +79,7 @@ pub(super) struct Outstanding {
 
 impl Responsible {
     pub(crate) fn new(session: &Arc<Session>, number: u64) -> Self {
-        Responsible { session: Arc::clone(session), number, claimed: Arc::default() }
+        Responsible { session: Arc::clone(session), number, claims: Arc::default() }
     }
 
     pub(crate) fn of(origin: Origin) -> Self {
@@ -87,15 +97,23 @@ impl Responsible {
     }
 
     /// The sender's count goes with one row of the message, and with none if an older message of it goes elsewhere meanwhile.
-    fn claim(&self, target: Option<&Session>) -> Option<Origin> {
+    fn claim(&self, target: Option<usize>) -> Option<Origin> {
         let sm = self.session.sm().filter(|sm| sm.is_resumable())?;
         if let Some(target) = target
-            && sm.outstanding().is_elsewhere(address(target))
+            && sm.outstanding().is_elsewhere(target)
         {
             return None;
         }
-        let first = !self.claimed.swap(true, Ordering::Relaxed);
+        let first = !self.claims.counted.swap(true, Ordering::Relaxed);
         first.then(|| Origin { session: Arc::clone(&self.session), number: self.number })
+    }
+
+    /// Nobody need wait for the sender's acknowledgement any more once it is dropped.
+    fn ticket(&self, sm: &Sm, target: usize) -> Ticket {
+        let mut outstanding = sm.outstanding();
+        outstanding.target = target;
+        outstanding.tickets.push_back(self.number);
+        Ticket { session: Arc::clone(&self.session), number: self.number }
     }
 }
 
@@ -108,14 +126,47 @@ pub(crate) fn responsible(target: &Session, offline: Option<i64>) -> Care {
     SENDER
         .try_with(|sender| {
             let Some(sm) = sender.session.sm() else { return Care::default() };
-            let origin = sender.claim(Some(target));
-            let ticket = Ticket { session: Arc::clone(&sender.session), number: sender.number };
-            let mut outstanding = sm.outstanding();
-            outstanding.target = address(target);
-            outstanding.tickets.push_back(sender.number);
-            Care { origin, offline: None, _ticket: Some(ticket) }
+            let target = std::ptr::from_ref(target).addr();
+            Care { origin: sender.claim(Some(target)), offline: None, _ticket: Some(sender.ticket(sm, target)) }
         })
         .unwrap_or_default()
+}
+
+/// Whether somebody waits for the acknowledgement of the stanza that is being routed.
+pub(crate) fn is_responsible() -> bool {
+    SENDER.try_with(|sender| sender.session.sm().is_some()).unwrap_or(false)
+}
+
+/// The passage of the message that is being routed, which `place` is about to take: the one it has, or a new one from `begin`. `None` if
+/// nobody waits for its acknowledgement.
+pub(crate) fn passage(place: usize, begin: impl FnOnce(&Router, Option<Origin>, Ticket) -> Passage) -> Option<Passage> {
+    SENDER
+        .try_with(|sender| {
+            let sm = sender.session.sm()?;
+            let mut known = sender.claims.passage();
+            if let Some((passage, _)) = &*known {
+                return Some(passage.clone());
+            }
+            let origin = sender.claim(Some(place));
+            let counts = origin.is_some();
+            let passage = begin(&sm.router, origin, sender.ticket(sm, place));
+            *known = Some((passage.clone(), counts));
+            Some(passage)
+        })
+        .ok()
+        .flatten()
+}
+
+/// The place did not take it. Unless another has, it has no passage.
+pub(crate) fn give_up_passage() {
+    let given_up = SENDER.try_with(|sender| {
+        let given_up = sender.claims.passage().take_if(|(passage, _)| passage.is_sole());
+        if given_up.as_ref().is_some_and(|(_, counts)| *counts) {
+            sender.claims.counted.store(false, Ordering::Relaxed);
+        }
+        given_up
+    });
+    drop(given_up); // outside all locks
 }
 
 /// The sender whose count is to be written with a message that goes to a table; waits until its older messages are on the disk.
@@ -127,7 +178,13 @@ pub(crate) async fn origin() -> Option<Origin> {
 
 /// The message was not taken: the sender's count goes with another row of it.
 pub(crate) fn release() {
-    let _ = SENDER.try_with(|sender| sender.claimed.store(false, Ordering::Relaxed)); // outside nothing is claimed
+    let _ = SENDER.try_with(|sender| sender.claims.counted.store(false, Ordering::Relaxed)); // outside nothing is claimed
+}
+
+impl Claims {
+    fn passage(&self) -> std::sync::MutexGuard<'_, Option<(Passage, bool)>> {
+        self.passage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Origin {
@@ -203,10 +260,6 @@ impl Sm {
     }
 
     fn outstanding(&self) -> std::sync::MutexGuard<'_, Outstanding> {
-        self.outstanding.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.outstanding.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn address(session: &Session) -> usize {
-    std::ptr::from_ref(session).addr()
 }

@@ -7,11 +7,12 @@
 //!   (presence, iq, device payload) lives in the queue in memory alone, and is gone after a crash; the reader asks again.
 //! - The row and the count of the sender's stanzas are one batch. So whatever a sender hears after a crash in `<resumed h>` is exact:
 //!   a message counted is on the disk, and one not counted is not. Nothing is lost and nothing comes twice.
-//! - `<a h>` waits until every message it covers has been taken: is on disk, or in the queue of a session that cannot be resumed.
+//! - `<a h>` waits until every message it covers has been taken: is on disk, or written to the socket of whoever it is for.
 //! - Stanzas that are not durable are counted in memory. Before the first acknowledgement that runs ahead of the disk, the session's row
 //!   is marked as behind, once; the next durable message makes it exact again. A session that has nothing durable has no row at all:
 //!   a meter that reports each minute wears out no flash. After a crash a session that is behind is not resumed (its client may have
 //!   been told more than we remember), but what it has handled is still deleted, and the rest becomes offline messages.
+//! - A message that goes to another server, or to a session that cannot be resumed, has no row at once; see `transit`.
 //! - A message to several sessions of equal priority is counted for its sender with the first row; a crash in the milliseconds before
 //!   the others have theirs leaves it with one of them.
 //! - A graceful stop leaves the rows, too: sessions are resumed after an upgrade as they are after a crash.
@@ -30,7 +31,9 @@ use std::time::Duration;
 
 use torg_store::Engine;
 
-pub(crate) use care::{Care, Origin, Responsible, origin, release, responsible};
+pub(crate) use care::{
+    Care, Origin, Responsible, Ticket, give_up_passage, is_responsible, origin, passage, release, responsible,
+};
 pub(crate) use restore::{bury_all, fall_asleep};
 pub(crate) use resume::{Lease, NotResumed, Resumption};
 pub(crate) use stage::{clean, stage};

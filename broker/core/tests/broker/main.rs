@@ -21,4 +21,5 @@ mod script;
 mod scripts;
 mod services;
 mod shutdown;
+mod transit;
 mod world;

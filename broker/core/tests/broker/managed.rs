@@ -48,6 +48,7 @@ pub(crate) async fn until(store: &Arc<dyn Engine>, sql: &'static str, wanted: im
 pub(crate) const MESSAGES: &str = "SELECT COUNT(*) FROM sm_message";
 pub(crate) const SESSIONS: &str = "SELECT COUNT(*) FROM sm_session";
 pub(crate) const OFFLINE: &str = "SELECT COUNT(*) FROM offline_message";
+pub(crate) const UNDER_WAY: &str = "SELECT COUNT(*) FROM transit_message";
 
 #[tokio::test]
 async fn a_lost_session_gets_what_came_meanwhile_in_order_and_nothing_twice() {

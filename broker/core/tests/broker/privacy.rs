@@ -7,9 +7,9 @@ use std::time::Duration;
 use torg_core::limits::RESUME_TIME;
 use torg_store::{Engine, Sqlite};
 
-use crate::managed::{MESSAGES, OFFLINE, pass, rows, until};
+use crate::managed::{MESSAGES, OFFLINE, UNDER_WAY, pass, rows, until};
 use crate::raw::Raw;
-use crate::world::{World, life};
+use crate::world::{World, life_beside_silence};
 
 const ANNA: &str = "anna@site.example";
 const BOB: &str = "bob@site.example";
@@ -90,15 +90,23 @@ async fn first_life(world: &World) {
     let (mut admin, _) = Raw::managed(world, "admin@site.example", "y").await;
     let (_carla, _) = Raw::managed(world, "carla@site.example", "phone").await;
     send(&mut admin, "carla@site.example/phone").await;
+    // To another server that is away, and to a session that takes nothing and cannot be resumed.
+    send(&mut admin, "eve@far.example/desk").await;
+    let mut stuck = Raw::login(world, BOB).await;
+    stuck.bind("stuck").await;
+    for _ in 0..10 {
+        send(&mut admin, "bob@site.example/stuck").await;
+    }
+    assert!(rows(&world.store, UNDER_WAY).await > 0);
 }
 
 #[tokio::test]
 async fn no_file_of_the_broker_has_ever_seen_a_sensor_s_value() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Engine> = Arc::new(Sqlite::open(&folder.path().join("torg.db")).unwrap());
-    life(&store, async |world| first_life(&world).await);
+    life_beside_silence(&store, async |world| first_life(&world).await);
     // And over the crash.
-    let world = World::with_store(store.clone()).await;
+    let world = World::federated(store.clone()).await;
     pass(RESUME_TIME + Duration::from_secs(1)).await;
     until(&store, MESSAGES, |count| count == 0).await;
     drop(world);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use torg_core::limits::Limits;
+use torg_core::s2s::{Connector, Federation, Socket, Target, Unreachable, Verdict};
 use torg_core::tls::{Authority, ClientTls, Loaded, SelfNames, ServerTls, Trust};
 use torg_core::{Broker, Builder, Credentials, CredentialsUnavailable, PipeConnector, pipe};
 use torg_store::{Engine, Sqlite};
@@ -39,6 +40,12 @@ impl World {
 
     pub(crate) async fn with(store: Arc<dyn Engine>, limits: Limits) -> World {
         World::built(store, limits, |builder| builder).await
+    }
+
+    /// One beside a server that takes connections and never says a word.
+    pub(crate) async fn federated(store: Arc<dyn Engine>) -> World {
+        let silent = |builder: Builder| builder.federation(Arc::new(Silent), Arc::new(Silent));
+        World::built(store, Limits::default(), silent).await
     }
 
     /// One where strangers may make accounts.
@@ -83,14 +90,58 @@ pub(crate) fn life<T: Send + 'static>(
     store: &Arc<dyn Engine>,
     story: impl AsyncFnOnce(World) -> T + Send + 'static,
 ) -> T {
-    let store = Arc::clone(store);
+    live(World::with_store(Arc::clone(store)), story)
+}
+
+/// As [`life`], beside a silent server.
+pub(crate) fn life_beside_silence<T: Send + 'static>(
+    store: &Arc<dyn Engine>,
+    story: impl AsyncFnOnce(World) -> T + Send + 'static,
+) -> T {
+    live(World::federated(Arc::clone(store)), story)
+}
+
+fn live<T: Send + 'static>(
+    world: impl Future<Output = World> + Send + 'static,
+    story: impl AsyncFnOnce(World) -> T + Send + 'static,
+) -> T {
     let life = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let told = runtime.block_on(async move { story(World::with_store(store).await).await });
+        let told = runtime.block_on(async move { story(world.await).await });
         drop(runtime);
         told
     });
     life.join().unwrap()
+}
+
+/// Another server that is there and does not speak.
+struct Silent;
+
+#[async_trait]
+impl Federation for Silent {
+    fn allows(&self, _: &str) -> bool {
+        true
+    }
+
+    fn allows_dialback(&self, _: &str, _: bool) -> bool {
+        false
+    }
+
+    async fn targets(&self, _: &str) -> Result<Vec<Target>, Unreachable> {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 5269));
+        Ok(vec![Target { address, direct_tls: false, host: "far.example".into(), dane: Vec::new() }])
+    }
+
+    async fn judge(&self, _: &str, _: &[rustls::pki_types::CertificateDer<'static>], _: Option<&Target>) -> Verdict {
+        Verdict::Unproven("it does not speak".into())
+    }
+}
+
+#[async_trait]
+impl Connector for Silent {
+    async fn connect(&self, _: &Target) -> std::io::Result<std::pin::Pin<Box<dyn Socket>>> {
+        std::future::pending().await
+    }
 }
 
 pub(crate) fn jid(text: &str) -> BareJid {
