@@ -177,7 +177,7 @@ pub enum Account {
     /// List the accounts
     #[command(after_help = "Example:\n  torg account list --json")]
     List(AccountList),
-    /// Remove an account; its open sessions end when they next log in
+    /// Remove an account; its open sessions end within seconds
     #[command(after_help = "Example:\n  torg account remove anna@site.example")]
     Remove(AccountName),
     /// Set a new password

@@ -41,6 +41,10 @@ pub fn load(path: &Path, kinds: &[&'static BridgeKind]) -> Result<Config, Vec<Co
     for file in std::iter::once(Ok(path.to_owned())).chain(conf_d(path)) {
         match file.and_then(|file| SourceText::read(&file)) {
             Ok(source) => sources.push(source),
+            Err(error) if sources.is_empty() && !path.exists() => {
+                let sample = format!("a file such as `torg config sample > {}` makes", path.display());
+                errors.push(error.allowed(sample));
+            }
             Err(error) => errors.push(error),
         }
     }
@@ -193,10 +197,11 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
             None
         }
     };
-    let admins = accounts(document, "broker.admins", &raw.admins, errors);
+    let admins = accounts(document, "broker.admins", &raw.admins, domain.as_ref(), errors);
     if let Some(domain) = &domain {
         for (index, admin) in raw.admins.iter().enumerate() {
-            let foreign = BareJid::parse(admin).is_ok_and(|admin| admin.domain() != domain.domain());
+            let foreign = |admin: BareJid| admin.local().is_some() && admin.domain() != domain.domain();
+            let foreign = BareJid::parse(admin).is_ok_and(foreign);
             if foreign {
                 let message = format!("\"{admin}\" is not an account of the domain {domain}");
                 errors.push(document.error_at(&format!("broker.admins[{index}]"), message));
@@ -403,7 +408,7 @@ fn check_concentrator(
     errors: &mut Vec<ConfigError>,
 ) -> Option<ConcentratorConfig> {
     let domain = &broker.domain;
-    let friends = accounts(document, "concentrator.friends", &raw.friends, errors);
+    let friends = accounts(document, "concentrator.friends", &raw.friends, Some(domain), errors);
     let before = errors.len();
     // Whoever makes the account of a friend first would be the friend.
     for (index, friend) in raw.friends.iter().enumerate().filter(|_| broker.open_registration) {
@@ -414,7 +419,7 @@ fn check_concentrator(
         }
     }
     let remote = check_remote(document, &raw, errors);
-    let jid = account(document, "concentrator.jid", &raw.jid, errors)?;
+    let jid = account(document, "concentrator.jid", &raw.jid, Some(domain), errors)?;
     if raw.server.is_none() && jid.domain() != domain.domain() {
         let message = format!("\"{jid}\" is not an account of the domain {domain}");
         let suggestion = jid.local().map(|local| format!("{local}@{domain}"));
@@ -458,20 +463,36 @@ fn check_remote(document: &Document<'_>, raw: &RawConcentrator, errors: &mut Vec
     Some(RemoteConfig { server: server.clone(), password_file, ca })
 }
 
-/// A list of accounts.
-fn accounts(document: &Document<'_>, key: &str, texts: &[String], errors: &mut Vec<ConfigError>) -> BTreeSet<BareJid> {
+/// A list of accounts, most likely of our `domain`.
+fn accounts(
+    document: &Document<'_>,
+    key: &str,
+    texts: &[String],
+    domain: Option<&BareJid>,
+    errors: &mut Vec<ConfigError>,
+) -> BTreeSet<BareJid> {
     let parsed = texts
         .iter()
         .enumerate()
-        .filter_map(|(index, text)| account(document, &format!("{key}[{index}]"), text, errors));
+        .filter_map(|(index, text)| account(document, &format!("{key}[{index}]"), text, domain, errors));
     parsed.collect()
 }
 
-/// An account: a bare JID with a local part.
-fn account(document: &Document<'_>, key: &str, text: &str, errors: &mut Vec<ConfigError>) -> Option<BareJid> {
+/// An account: a bare JID with a local part, most likely of our `domain`.
+fn account(
+    document: &Document<'_>,
+    key: &str,
+    text: &str,
+    domain: Option<&BareJid>,
+    errors: &mut Vec<ConfigError>,
+) -> Option<BareJid> {
     let (message, suggestion) = match BareJid::parse(text) {
         Ok(jid) if jid.local().is_some() => return Some(jid),
-        Ok(jid) => (format!("\"{jid}\" is a domain, not an account"), None),
+        Ok(jid) => {
+            // A name alone, which the domain is to be added to.
+            let whole = domain.filter(|_| !text.contains('.')).map(|domain| format!("{jid}@{domain}"));
+            (format!("\"{jid}\" is a domain, not an account"), whole)
+        }
         Err(error) => {
             let bare = text.split_once('/').map(|(bare, _)| bare.to_owned());
             (format!("\"{text}\" is not an account: {error}"), bare)

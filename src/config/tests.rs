@@ -182,6 +182,45 @@ fn an_admin_is_of_the_brokers_domain() {
 }
 
 #[test]
+fn a_name_alone_is_told_once_with_the_address_it_stands_for() {
+    assert_eq!(
+        errors("[broker]\ndomain = \"site.example\"\nadmins = [\"admin\"]\n"),
+        [
+            "torg.toml:3:11: broker.admins[0]: \"admin\" is a domain, not an account; expected an address such as anna@site.example; did you mean `admin@site.example`?"
+        ]
+    );
+}
+
+#[test]
+fn a_mistyped_key_is_told_once() {
+    assert_eq!(
+        errors("[broker]\ndomian = \"site.example\"\n"),
+        ["torg.toml:2:1: broker.domian: unknown key; did you mean `domain`?"]
+    );
+}
+
+#[test]
+fn a_value_where_a_list_belongs_is_shown_as_a_list() {
+    let text = "[broker]\ndomain = \"site.example\"\nadmins = \"anna@site.example\"\n";
+    assert_eq!(
+        errors(text),
+        [
+            "torg.toml:3:10: broker.admins: wrong type: found \"anna@site.example\", expected a list; did you mean `[\"anna@site.example\"]`?"
+        ]
+    );
+    let text = "[broker]\ndomain = \"site.example\"\n[broker.peer]\ndomain = \"other.example\"\n";
+    let found = errors(text);
+    assert!(found[0].ends_with("found a table, expected a list; did you mean `[[broker.peer]]`?"), "{found:?}");
+}
+
+#[test]
+fn who_has_no_configuration_yet_is_told_how_to_make_one() {
+    let errors = load(std::path::Path::new("/nowhere/torg.toml"), &[]).expect_err("no such file");
+    let told = errors[0].to_string();
+    assert!(told.ends_with("expected a file such as `torg config sample > /nowhere/torg.toml` makes"), "{told}");
+}
+
+#[test]
 fn an_address_to_listen_on_is_ip_and_port() {
     let text = format!("{SMALL}[broker.listen]\nc2s = [\"localhost\"]\nc2s_tls = [\"*:5223\"]\n");
     assert_eq!(

@@ -145,12 +145,16 @@ impl fmt::Display for ConfigError {
 }
 
 /// Takes out the errors of later checks that are only there because the schema found something wrong at the same place,
-/// under it, or directly in the table around it; and whatever is told twice.
+/// under it, or directly in the table around it, or because the key is mistyped; and whatever is told twice.
 pub fn drop_consequences(errors: &mut Vec<ConfigError>) {
     let wrong: Vec<(Box<str>, KeyPath)> = errors
         .iter()
         .filter(|error| error.problem != Problem::Invalid)
-        .map(|error| (error.file.clone(), KeyPath::parse(&error.key)))
+        .map(|error| {
+            let path = KeyPath::parse(&error.key);
+            let meant = error.suggestion.as_deref().filter(|_| error.problem == Problem::UnknownKey);
+            (error.file.clone(), if let Some(key) = meant { path.beside(key) } else { path })
+        })
         .collect();
     errors.retain(|error| {
         let path = KeyPath::parse(&error.key);

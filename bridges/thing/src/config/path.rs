@@ -57,6 +57,19 @@ impl KeyPath {
         Self(self.0.iter().chain(&rest.0).cloned().collect())
     }
 
+    /// The place beside this one that has another key.
+    pub(super) fn beside(mut self, key: &str) -> Self {
+        self.pop();
+        self.push(Step::Key(key.to_owned()));
+        self
+    }
+
+    /// This path as the header of one more table of a list: `[[bridge.line.device]]`.
+    pub(super) fn header(&self) -> String {
+        let keys = self.0.iter().filter(|step| matches!(step, Step::Key(_))).cloned();
+        format!("[[{}]]", Self(keys.collect()))
+    }
+
     /// Whether this path is `outer` or leads further from there.
     pub(super) fn starts_with(&self, outer: &KeyPath) -> bool {
         self.0.starts_with(&outer.0)

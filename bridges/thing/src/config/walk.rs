@@ -151,6 +151,7 @@ impl<'s> Walk<'s> {
         let allowed = types(schema);
         if !allowed.is_empty() && !allowed.iter().any(|name| is_type(name, value)) {
             let error = self.error(Problem::WrongType, at).allowed(describe(self.root, schema));
+            let error = error.suggest(self.as_list(schema, value));
             return self.found(error, value, harmless(self.root, schema));
         }
         let in_range = match value {
@@ -175,6 +176,17 @@ impl<'s> Walk<'s> {
         if !in_range {
             let error = self.error(Problem::OutOfRange, at).allowed(describe(self.root, schema));
             self.found(error, value, harmless(self.root, schema));
+        }
+    }
+
+    /// The value as the only one of a list, if a list of such values belongs here.
+    fn as_list(&self, schema: &Value, value: &DeValue<'_>) -> Option<String> {
+        let item = types(resolve(self.root, schema.get("items")?));
+        let fits = item.is_empty() || item.iter().any(|name| is_type(name, value));
+        match value {
+            _ if !fits || self.path.is_secret() => None,
+            DeValue::Table(_) => Some(self.path.header()),
+            _ => Some(format!("[{}]", show(value))),
         }
     }
 
