@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::gate::{Door, Place};
 use super::{Shell, finish, note, seed};
 use crate::counters::Numbers;
+use crate::s2s::{LinkReport, Links};
 use crate::tls::{Loaded, Served, TlsError};
 
 /// A way into the broker for connections accepted elsewhere. Cheap to clone.
@@ -60,6 +61,11 @@ impl Entrance {
     pub fn components(&self) -> Vec<(String, bool)> {
         let all = self.0.router.shared().components.all().into_iter();
         all.map(|(address, connected)| (address.as_str().to_owned(), connected)).collect()
+    }
+
+    /// How the links to other servers stand, one for each pair of domains; none without federation.
+    pub fn links(&self) -> Vec<LinkReport> {
+        self.0.router.shared().links.as_ref().map(Links::reports).unwrap_or_default()
     }
 
     /// As [`Entrance::enter`], but waits for a place as long as connections may; read nothing from it until there is one.

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use torg_wire::stanza::{Stanza, StanzaCondition};
 use torg_wire::stream::peer::Pair;
 
+use super::report::{LinkReport, LinkState};
 use crate::transit::Passage;
 
 /// Stanzas that wait while no stream leads to the peer; more would hide from senders that it is away.
@@ -186,6 +187,19 @@ impl Link {
         self.lock().waiting.is_empty()
     }
 
+    /// How it stands, for operators.
+    pub(super) fn report(&self, now: Instant) -> LinkReport {
+        let inner = self.lock();
+        let state = match &inner.carrier {
+            Carrier::Nobody => LinkState::Idle,
+            Carrier::Connecting => LinkState::Connecting,
+            Carrier::Stream(_) => LinkState::Connected,
+            Carrier::Failed { until, .. } if *until <= now => LinkState::Idle,
+            Carrier::Failed { .. } => LinkState::Failed,
+        };
+        LinkReport { peer: self.pair.remote.as_str().into(), state, waiting: inner.waiting.len(), bytes: inner.bytes }
+    }
+
     /// Whether nothing would be lost if it were forgotten.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let inner = self.lock();
@@ -313,6 +327,23 @@ mod tests {
         link.take(&mut taken, 100);
         let ids: Vec<_> = taken.iter().map(|parcel| parcel.header.id().unwrap_or_default()).collect();
         assert_eq!(ids, ["1", "2"]);
+    }
+
+    #[test]
+    fn the_report_of_a_link_follows_what_becomes_of_it() {
+        let (link, now, carrier) = (link(), Instant::now(), Arc::new(Notify::new()));
+        let is = |now, state, waiting, bytes| {
+            let expected = LinkReport { peer: "other.example".into(), state, waiting, bytes };
+            assert_eq!(link.report(now), expected);
+        };
+        is(now, LinkState::Idle, 0, 0);
+        fill(&link, 2, now);
+        is(now, LinkState::Connecting, 2, 2);
+        link.fail(StanzaCondition::RemoteServerTimeout, 0.0, now);
+        is(now, LinkState::Failed, 0, 0);
+        is(now + PAUSE_MIN, LinkState::Idle, 0, 0);
+        assert!(link.carry(&carrier));
+        is(now, LinkState::Connected, 0, 0);
     }
 
     #[test]

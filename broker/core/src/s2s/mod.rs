@@ -15,6 +15,7 @@ mod federation;
 mod inbound;
 mod link;
 mod outbound;
+mod report;
 mod roll;
 mod table;
 
@@ -38,6 +39,7 @@ pub(crate) use inbound::listen;
 pub use connection::{IDLE, IDLE_ACCEPTED};
 pub use link::{LINKED_STANZAS, PAUSE_MAX, PAUSE_MIN, UNRESOLVED_STANZAS, WAITING_BYTES, WAITING_BYTES_OF_ALL};
 pub use outbound::RESOLVE_TIME;
+pub use report::{LinkReport, LinkState};
 pub use table::LINKS_MAX;
 
 use self::budget::Budgets;
@@ -136,6 +138,11 @@ impl Links {
             }
             Pushed::Refused(_, condition) => Err(condition),
         }
+    }
+
+    /// How each link stands.
+    pub(crate) fn reports(&self) -> Vec<LinkReport> {
+        self.table.reports(now())
     }
 
     /// Forgets what is idle; once a minute.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use torg_wire::stream::peer::Pair;
 
 use super::link::Link;
+use super::report::LinkReport;
 
 /// Links at the same time, those that have just failed included: more than a city's concentrators have peers, and some megabytes.
 /// Beyond it, senders to further domains are asked to wait, so that nobody fills our memory with names.
@@ -44,6 +45,11 @@ impl Table {
         inner.links.entry(remote.into()).or_default().push(Arc::clone(&link));
         inner.count += 1;
         Some(link)
+    }
+
+    /// How each link stands.
+    pub(super) fn reports(&self, now: Instant) -> Vec<LinkReport> {
+        self.lock().links.values().flatten().map(|link| link.report(now)).collect()
     }
 
     /// Forgets links that hold nothing.
