@@ -133,7 +133,7 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::AddrInUse => " Another program uses this port.",
         io::ErrorKind::AddrNotAvailable => " This machine has no such address.",
         io::ErrorKind::PermissionDenied => {
-            " Ports below 1024 need a permission, or systemd/torg.socket; 5222 and 5223 do not."
+            " Ports below 1024 need a permission, or sockets of the service manager: systemd/torg-https.socket and torg-http.socket."
         }
         _ => "",
     }

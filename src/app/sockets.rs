@@ -2,7 +2,8 @@
 //! refuses no connection.
 //!
 //! `FileDescriptorName=` of a socket unit says which listener a socket is; the addresses of that listener in the configuration are then
-//! not used.
+//! not used. A unit gives one name to all its sockets, so each listener has a unit of its own: `systemd/torg-https.socket` and
+//! `systemd/torg-http.socket`, whose ports are low; others are made by copying one.
 //!
 //! # Why
 //! `listenfd`: checks that a descriptor is what it is taken for, and makes it a listener, without unsafe code of ours.
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 
 use listenfd::ListenFd;
 use tokio::net::TcpListener;
+use tracing::warn;
 
 use super::error::StartError;
 
@@ -68,5 +70,15 @@ impl Sockets {
             listeners.push(listener.map_err(|error| StartError::ConfigListen { address, error })?);
         }
         Ok(listeners)
+    }
+
+    /// Closes what nobody took. Clients still find the service manager's own copy, where nobody ever answers, so this is told.
+    pub(super) fn close_rest(self) {
+        for kind in self.0.into_keys() {
+            warn!(
+                kind,
+                "The service manager passed a socket for a listener that [broker.listen] does not name; nobody serves it."
+            );
+        }
     }
 }
