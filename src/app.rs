@@ -212,6 +212,7 @@ impl Appliance {
                 .limits(settings.broker.limits)
                 .policy(policy);
         let broker = federation.join(components.join(builder)).start().await?;
+        sockets.close_rest();
 
         let tree = Arc::new(Tree::new(Arc::clone(&clock)));
         let mut appliance = Self {
@@ -328,10 +329,15 @@ impl Appliance {
             warn!(key, "This change takes effect only after a restart.");
         }
         let settings = settings_after_reload(&self.settings, new);
-        let certificate = certificates::load(&settings, self.names, Arc::clone(&self.clock)).await?;
+        let certificate = certificates::load_again(&settings, self.names, Arc::clone(&self.clock)).await?;
         self.federation.replace(settings.broker.federation.as_ref())?;
-        self.broker.reload_tls(&certificate.loaded)?;
-        self.authority = certificate.authority;
+        if let Some(certificate) = certificate {
+            self.broker.reload_tls(&certificate.loaded)?;
+            self.authority = certificate.authority;
+        }
+        if let Some(web) = &self.web {
+            web.reloaded(&settings.broker);
+        }
         telemetry::set_level(settings.log.level);
         if let (Some(running), Some(config)) = (&self.concentrator, &settings.concentrator)
             && self.settings.concentrator.as_ref() != Some(config)
@@ -362,8 +368,11 @@ impl Appliance {
     }
 
     async fn renew_certificate(&mut self) {
-        let renewed = certificates::load(&self.settings, self.names, Arc::clone(&self.clock)).await;
-        let replaced = renewed.and_then(|certificate| Ok(self.broker.reload_tls(&certificate.loaded)?));
+        let renewed = certificates::load_again(&self.settings, self.names, Arc::clone(&self.clock)).await;
+        let replaced = renewed.and_then(|certificate| match certificate {
+            Some(certificate) => Ok(self.broker.reload_tls(&certificate.loaded)?),
+            None => Ok(()),
+        });
         if let Err(error) = replaced {
             warn!(%error, "The certificate could not be renewed; the old one stays in use.");
         }
@@ -392,7 +401,10 @@ impl Appliance {
 /// The new settings, but with the old ones wherever only a restart can change them.
 fn settings_after_reload(old: &Settings, new: Settings) -> Settings {
     let mut settings = old.clone();
-    settings.broker.tls = new.broker.tls;
+    // Whether an authority is asked is settled at the start.
+    if old.broker.acme.is_none() && new.broker.acme.is_none() {
+        settings.broker.tls = new.broker.tls;
+    }
     if let (Some(ours), Some(theirs)) = (&mut settings.broker.federation, new.broker.federation) {
         ours.peers = theirs.peers;
     }

@@ -80,6 +80,16 @@ pub enum AcmeError {
     /// It took longer than it may.
     #[error("the authority took longer than {} s", .0.as_secs())]
     Slow(Duration),
+    /// What it issued is too old already, by our clock.
+    #[error(
+        "the new certificate, of {from} to {until}, would have to be renewed at once: is the clock of this machine right?"
+    )]
+    Clock {
+        /// Begin of its validity.
+        from: Timestamp,
+        /// End of its validity.
+        until: Timestamp,
+    },
     /// What it issued cannot be served.
     #[error("the new certificate cannot be used: {0}")]
     Certificate(#[from] TlsError),
@@ -94,6 +104,14 @@ pub enum AcmeError {
     /// A library refused what cannot be wrong.
     #[error("an internal step failed: {0}")]
     Internal(String),
+}
+
+impl AcmeError {
+    /// The authority does not know our account any more (RFC 8555 §6.7).
+    fn is_unknown_account(&self) -> bool {
+        const UNKNOWN: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
+        matches!(self, AcmeError::Authority(instant_acme::Error::Api(problem)) if problem.r#type.as_deref() == Some(UNKNOWN))
+    }
 }
 
 /// When a certificate is to be renewed: at two thirds of its life, earlier by up to a twelfth of it so that a fleet does not come at once.

@@ -1,7 +1,7 @@
 //! One order, from the account to files that can be served.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Opens the account of the folder, or registers one. An account of another directory is kept aside and not used.
+    /// Opens the account of the folder, or registers one. An account of another directory is set aside, as `account.old.json`.
     ///
     /// # Errors
     /// The authority refuses or is not there, or the folder cannot be used.
@@ -44,6 +44,7 @@ impl Account {
             let account = builder(config)?.from_credentials(credentials).await?;
             return Ok(Account { account, folder: folder.to_owned() });
         }
+        set_aside(&file)?;
         let contact = config.contact.as_ref().map(|mail| format!("mailto:{mail}"));
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
@@ -51,6 +52,14 @@ impl Account {
         let text = serde_json::to_string(&credentials).map_err(|error| AcmeError::Internal(error.to_string()))?;
         write(&file, &text)?;
         Ok(Account { account, folder: folder.to_owned() })
+    }
+
+    /// Sets the account aside: the authority does not know it any more, and the next one to be opened is new.
+    ///
+    /// # Errors
+    /// The folder cannot be used.
+    pub fn forget(self) -> Result<(), AcmeError> {
+        set_aside(&self.folder.join("account.json"))
     }
 
     /// Orders a certificate and puts it in place; the one before stays untouched unless all went well.
@@ -92,9 +101,10 @@ impl Account {
             }
             challenge.set_ready().await?;
         }
-        let status = order.poll_ready(&POLL).await?;
-        if status != OrderStatus::Ready && status != OrderStatus::Valid {
-            return Err(failed(&mut order).await);
+        match order.poll_ready(&POLL).await {
+            Ok(OrderStatus::Ready | OrderStatus::Valid) => {}
+            Ok(_) => return Err(not_proven(&mut order).await.unwrap_or_else(|| unexplained(config))),
+            Err(error) => return Err(not_proven(&mut order).await.unwrap_or(AcmeError::Authority(error))),
         }
         let key = order.finalize().await?;
         let chain = order.poll_certificate(&POLL).await?;
@@ -129,19 +139,22 @@ pub async fn check(config: &AcmeConfig, folder: &Path) -> Result<(), AcmeError> 
     Account::open(config, folder).await.map(drop)
 }
 
-/// In which name the proof was not found, and why.
-async fn failed(order: &mut instant_acme::Order) -> AcmeError {
+/// In which name the proof was not found, and why, if that is what went wrong.
+async fn not_proven(order: &mut instant_acme::Order) -> Option<AcmeError> {
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
         let name = authorization.identifier().to_string();
         let Ok(state) = authorization.refresh().await else { continue };
-        let why = state.challenges.iter().find_map(|challenge| challenge.error.as_ref());
-        if let Some(why) = why {
+        if let Some(why) = state.challenges.iter().find_map(|challenge| challenge.error.as_ref()) {
             let why = why.detail.clone().unwrap_or_else(|| "no reason given".to_owned());
-            return AcmeError::NotProven { name, why };
+            return Some(AcmeError::NotProven { name, why });
         }
     }
-    AcmeError::NotProven { name: "the order".to_owned(), why: "no reason given".to_owned() }
+    None
+}
+
+fn unexplained(config: &AcmeConfig) -> AcmeError {
+    AcmeError::NotProven { name: config.domains.join(", "), why: "no reason given".to_owned() }
 }
 
 fn builder(config: &AcmeConfig) -> Result<instant_acme::AccountBuilder, AcmeError> {
@@ -165,6 +178,14 @@ fn read_credentials(file: &Path, directory: &str) -> Option<AccountCredentials> 
     serde_json::from_value(value).ok()
 }
 
+/// Whose account it was may want it back.
+fn set_aside(file: &Path) -> Result<(), AcmeError> {
+    match fs::rename(file, file.with_extension("old.json")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(AcmeError::File { path: file.to_owned(), error }),
+        _ => Ok(()),
+    }
+}
+
 fn make_folder(folder: &Path) -> Result<(), AcmeError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| AcmeError::File { path: folder.to_owned(), error })
@@ -173,13 +194,53 @@ fn make_folder(folder: &Path) -> Result<(), AcmeError> {
 /// Writes a file that is for us only; a power cut leaves the old one or the new one.
 fn write(path: &Path, text: &str) -> Result<(), AcmeError> {
     let part = path.with_extension("part");
+    let _ = fs::remove_file(&part); // what a power cut left may be readable by others
     let written = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&part)
         .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&part, path));
     written.map_err(|error| AcmeError::File { path: path.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_for_us_only_even_if_a_power_cut_left_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("account.json");
+        let left = folder.path().join("account.part");
+        fs::write(&left, "{").unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        write(&file, "{}").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+    }
+
+    #[test]
+    fn credentials_of_another_directory_or_cut_short_are_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("account.json");
+        assert!(read_credentials(&file, "https://a.example/").is_none());
+        for text in ["", "{", "{}", "{\"directory\":\"https://b.example/\"}"] {
+            write(&file, text).unwrap();
+            assert!(read_credentials(&file, "https://a.example/").is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_set_aside_and_not_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("account.json");
+        set_aside(&file).unwrap();
+        write(&file, "{}").unwrap();
+        set_aside(&file).unwrap();
+        assert!(!file.exists() && folder.path().join("account.old.json").exists());
+    }
 }

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use torg_core::tls::Loaded;
 use torg_thing::{Clock, Timestamp};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{Account, AcmeConfig, AcmeError, Challenges, files, renewal};
 
@@ -18,9 +19,12 @@ const RETRY_MAX: Duration = Duration::from_secs(6 * 3600);
 /// Longest sleep: clocks jump on gateways without a battery, so the date is looked at again each hour.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
-/// How it stands, for status and metrics.
+/// How it stands, for status and metrics; and the wish to try again at once.
 #[derive(Debug, Default)]
-pub struct Report(Mutex<Facts>);
+pub struct Report {
+    facts: Mutex<Facts>,
+    again: Notify,
+}
 
 /// What a report says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,15 +42,20 @@ pub struct Facts {
 impl Report {
     /// The facts of this moment.
     pub fn facts(&self) -> Facts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the wait after a failure: an operator has mended something. Orders nothing that is not due.
+    pub fn try_again(&self) {
+        self.again.notify_one();
     }
 
     fn change(&self, change: impl FnOnce(&mut Facts)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-/// Runs until it is dropped. `take` puts a certificate into use; `ordered` is a wish to renew at once.
+/// Runs until it is dropped. `take` puts a certificate into use.
 pub async fn run(
     config: AcmeConfig,
     folder: PathBuf,
@@ -61,27 +70,37 @@ pub async fn run(
         let now = clock.now();
         let due = due(&config, &folder, now, spread);
         report.change(|facts| facts.due = Some(due));
-        if now < due {
-            sleep(due.since(now).min(LOOK_AGAIN)).await;
-            continue;
-        }
-        info!(directory = config.directory, domains = ?config.domains, "Ordering a certificate.");
-        match order(&config, &folder, &challenges, &*clock).await.and_then(|loaded| take(&loaded).map(|()| loaded)) {
-            Ok(loaded) => {
-                failures = 0;
-                report.change(|facts| {
-                    (facts.failures, facts.error) = (0, None);
-                    facts.issued = facts.issued.saturating_add(1);
-                });
-                info!(until = %loaded.until, "A new certificate is in use.");
+        let wait = if now < due {
+            due.since(now).min(LOOK_AGAIN)
+        } else {
+            info!(directory = config.directory, domains = ?config.domains, "Ordering a certificate.");
+            let ordered = order(&config, &folder, &challenges, &*clock).await;
+            match ordered
+                .and_then(|loaded| take(&loaded).map(|()| loaded))
+                .and_then(|loaded| fresh(loaded, &*clock, spread))
+            {
+                Ok(loaded) => {
+                    failures = 0;
+                    report.change(|facts| {
+                        (facts.failures, facts.error) = (0, None);
+                        facts.issued = facts.issued.saturating_add(1);
+                    });
+                    info!(until = %loaded.until, "A new certificate is in use.");
+                    continue;
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    let wait = retry(failures);
+                    report.change(|facts| (facts.failures, facts.error) = (failures, Some(error.to_string())));
+                    error!(%error, failures, ?wait, "No certificate could be had; the one before stays in use.");
+                    wait
+                }
             }
-            Err(error) => {
-                failures = failures.saturating_add(1);
-                let wait = retry(failures);
-                report.change(|facts| (facts.failures, facts.error) = (failures, Some(error.to_string())));
-                error!(%error, failures, ?wait, "No certificate could be had; the one before stays in use.");
-                sleep(wait).await;
-            }
+        };
+        tokio::select! {
+            // Both are cancel safe.
+            () = sleep(wait) => {}
+            () = report.again.notified() => {}
         }
     }
 }
@@ -92,7 +111,23 @@ async fn order(
     challenges: &Challenges,
     clock: &dyn Clock,
 ) -> Result<Loaded, AcmeError> {
-    Account::open(config, folder).await?.order(config, challenges, || clock.now()).await
+    let account = Account::open(config, folder).await?;
+    match account.order(config, challenges, || clock.now()).await {
+        Err(error) if error.is_unknown_account() => {
+            warn!(%error, "The authority does not know our account any more; a new one is made.");
+            account.forget()?;
+            Account::open(config, folder).await?.order(config, challenges, || clock.now()).await
+        }
+        done => done,
+    }
+}
+
+/// Not due at once, which would order forever: a clock is wrong. It is in use all the same, for it is the best there is.
+fn fresh(loaded: Loaded, clock: &dyn Clock, spread: u8) -> Result<Loaded, AcmeError> {
+    if renewal(loaded.from, loaded.until, spread) <= clock.now() {
+        return Err(AcmeError::Clock { from: loaded.from, until: loaded.until });
+    }
+    Ok(loaded)
 }
 
 /// When the next order is due: at once without a certificate for all names that is valid now.

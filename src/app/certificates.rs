@@ -39,6 +39,22 @@ pub(super) fn source(broker: &BrokerConfig) -> &'static str {
     }
 }
 
+/// As [`load`], for an appliance that serves a certificate already: `None` if that one is to stay. One of an authority does: whoever
+/// orders the next one puts it into use, and files that are being replaced at this moment must not bring our own leaf back.
+///
+/// # Errors
+/// As [`load`].
+pub(super) async fn load_again(
+    settings: &Settings,
+    names: SelfNames,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Certificate>, StartError> {
+    match source(&settings.broker) {
+        "acme" => Ok(None),
+        _ => load(settings, names, clock).await.map(Some),
+    }
+}
+
 /// Loads the configured certificate, or makes or renews one of the local authority.
 ///
 /// # Errors

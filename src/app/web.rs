@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use torg_core::Broker;
@@ -22,7 +23,7 @@ use super::sockets::Sockets;
 use super::{Addresses, local};
 use crate::acme::{self, AcmeError};
 use crate::concentrator::Tree;
-use crate::config::{Settings, WebConfig};
+use crate::config::{BrokerConfig, Settings, WebConfig};
 use crate::console::status::Vitals;
 use crate::console::{self, Console};
 
@@ -39,6 +40,7 @@ pub(super) struct Bound {
 /// What runs; dropping it ends the orders and takes the socket file away.
 pub(super) struct Web {
     orders: Option<JoinHandle<()>>,
+    vitals: Arc<Vitals>,
     socket: Option<PathBuf>,
 }
 
@@ -80,24 +82,27 @@ impl Bound {
         let https_port = local(&self.https)?.first().map(SocketAddr::port);
         let own = https_port.map(|port| Console::own_websocket(&settings.broker.domain, port));
         let report = settings.broker.acme.is_some().then(Arc::<acme::Report>::default);
+        let vitals = Arc::new(Vitals {
+            started: Instant::now(),
+            clock: Arc::clone(parts.clock),
+            entrance: broker.entrance(),
+            store: Arc::clone(parts.store),
+            store_path: settings.store.clone(),
+            tree: Arc::clone(parts.tree),
+            lines: Arc::clone(&parts.lines),
+            certificate_source: parts.certificate_source,
+            acme: report.clone(),
+            peers: ArcSwap::from_pointee(named_peers(&settings.broker)),
+        });
         let console = Arc::new(Console {
             domain: settings.broker.domain.clone(),
             entrance: broker.entrance(),
             https_port,
             websocket: config.websocket.clone().or(own),
             origins: config.origins.clone(),
+            channel_binding: config.channel_binding,
             admin_token: config.admin_token_file.as_deref().map(token).transpose()?,
-            vitals: Arc::new(Vitals {
-                started: Instant::now(),
-                clock: Arc::clone(parts.clock),
-                entrance: broker.entrance(),
-                store: Arc::clone(parts.store),
-                store_path: settings.store.clone(),
-                tree: Arc::clone(parts.tree),
-                lines: Arc::clone(&parts.lines),
-                certificate_source: parts.certificate_source,
-                acme: report.clone(),
-            }),
+            vitals: Arc::clone(&vitals),
             challenges: Arc::default(),
         });
         self.https.into_iter().for_each(|listener| console::https(&console, listener));
@@ -110,8 +115,24 @@ impl Bound {
             let take = move |loaded: &_| entrance.replace_certificate(loaded).map_err(AcmeError::from);
             tokio::spawn(acme::run(config, folder, challenges, report, clock, take))
         });
-        Ok(Web { orders, socket })
+        Ok(Web { orders, vitals, socket })
     }
+}
+
+impl Web {
+    /// The configuration was read again: the status tells of its peers, and a certificate that could not be had is ordered again now, for
+    /// the operator may have mended the cause.
+    pub(super) fn reloaded(&self, broker: &BrokerConfig) {
+        self.vitals.peers.store(Arc::new(named_peers(broker)));
+        if let Some(report) = &self.vitals.acme {
+            report.try_again();
+        }
+    }
+}
+
+fn named_peers(broker: &BrokerConfig) -> Vec<Box<str>> {
+    let peers = broker.federation.iter().flat_map(|federation| &federation.peers.peers);
+    peers.map(|peer| peer.domain.as_str().into()).collect()
 }
 
 impl Drop for Web {

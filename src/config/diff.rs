@@ -64,7 +64,7 @@ pub fn needs_restart(old: &Settings, new: &Settings) -> Vec<RestartNeeded> {
     };
     let web = |settings: &Settings| {
         let web = &settings.broker.web;
-        (web.websocket.clone(), web.origins.clone(), web.admin_token_file.clone())
+        (web.websocket.clone(), web.origins.clone(), web.channel_binding, web.admin_token_file.clone())
     };
     let differences = [
         ("broker.domain", old.broker.domain != new.broker.domain),

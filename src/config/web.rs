@@ -25,6 +25,10 @@ pub(super) struct RawWeb {
     /// their login and not by cookies.
     #[serde(default)]
     pub(super) origins: Vec<String>,
+    /// Offers channel binding over WebSocket too. No browser can do it, and Stanza, which takes the best mechanism by its name, then fails.
+    /// Default: false.
+    #[serde(default)]
+    pub(super) channel_binding: bool,
     /// File with the token that requests to the admin listener must bear, in its first line. Needed beyond the loopback.
     pub(super) admin_token_file: Option<String>,
 }
@@ -70,6 +74,8 @@ pub struct WebConfig {
     pub websocket: Option<String>,
     /// Web pages whose scripts may connect; empty means any.
     pub origins: BTreeSet<String>,
+    /// Channel binding is offered over WebSocket too.
+    pub channel_binding: bool,
     /// File with the administrators' token.
     pub admin_token_file: Option<PathBuf>,
 }
@@ -110,7 +116,8 @@ pub(super) fn check_web(
         }
     }
     let origins = raw.origins.into_iter().collect();
-    WebConfig { https, http, admin, websocket: raw.websocket, origins, admin_token_file }
+    let channel_binding = raw.channel_binding;
+    WebConfig { https, http, admin, websocket: raw.websocket, origins, channel_binding, admin_token_file }
 }
 
 /// Checks `[broker.acme]`.

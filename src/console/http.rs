@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -92,12 +92,16 @@ where
     let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(turn) = turn else { return io.shutdown().await };
     let place = match kind {
-        Kind::Proxied => place_behind_proxy(&console, turn.forwarded),
+        Kind::Proxied => {
+            drop(peer.place); // from here on the client is counted, and only until it has logged in
+            place_behind_proxy(&console, turn.forwarded)
+        }
         _ => peer.place,
     };
     let Some(place) = place else { return Ok(()) };
     let codec = WebSocket::new(parts.read_buf, peer.secured.is_none());
-    console.entrance.serve(io, codec, peer.secured.unwrap_or_default(), place, peer.begun).await;
+    let secured = peer.secured.filter(|_| console.channel_binding).unwrap_or_default();
+    console.entrance.serve(io, codec, secured, place, peer.begun).await;
     Ok(())
 }
 
@@ -111,6 +115,9 @@ async fn answer(
 ) -> Answer {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return with(text(StatusCode::METHOD_NOT_ALLOWED, "Only GET is known here."), header::ALLOW, "GET, HEAD");
+    }
+    if let Some(refused) = misleading(request) {
+        return refused;
     }
     let path = request.uri().path();
     match kind {
@@ -132,6 +139,19 @@ async fn answer(
         },
         Kind::Http => host_meta::redirect(console, request.uri()),
     }
+}
+
+/// What a proxy in front and we could understand differently: a body, which nothing here has, so that it might be taken for another
+/// request or for frames of a WebSocket; and more than one host, or none (RFC 9112 §3.2).
+fn misleading<B: Body>(request: &Request<B>) -> Option<Answer> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if !request.body().is_end_stream() {
+        return Some(text(StatusCode::BAD_REQUEST, "Requests have no body here."));
+    }
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Some(text(StatusCode::BAD_REQUEST, "A request names one host."));
+    }
+    None
 }
 
 /// The client as the proxy in front saw it: the last address of the list, for the ones before are the client's own words.
@@ -190,5 +210,23 @@ mod tests {
         assert_eq!(forwarded_for(&[]), None);
         assert_eq!(forwarded_for(&["unknown"]), None);
         assert_eq!(forwarded_for(&["203.0.113.7, "]), None);
+    }
+
+    fn is_misleading(body: &'static str, version: Version, hosts: &[&str]) -> bool {
+        let mut request = Request::new(Full::new(Bytes::from_static(body.as_bytes())));
+        *request.version_mut() = version;
+        for host in hosts {
+            request.headers_mut().append(header::HOST, host.parse().unwrap());
+        }
+        misleading(&request).is_some_and(|answer| answer.status() == StatusCode::BAD_REQUEST)
+    }
+
+    #[test]
+    fn a_request_has_one_host_and_no_body() {
+        assert!(!is_misleading("", Version::HTTP_11, &["site.example"]));
+        assert!(!is_misleading("", Version::HTTP_10, &[]), "HTTP/1.0 knew no hosts");
+        assert!(is_misleading("", Version::HTTP_11, &[]));
+        assert!(is_misleading("", Version::HTTP_11, &["site.example", "other.example"]));
+        assert!(is_misleading("x", Version::HTTP_11, &["site.example"]));
     }
 }

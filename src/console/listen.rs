@@ -108,7 +108,7 @@ where
 
 /// A proxy on this machine brings many clients.
 fn counted(address: Option<IpAddr>) -> Option<IpAddr> {
-    address.filter(|address| !address.is_loopback())
+    address.filter(|address| !address.to_canonical().is_loopback())
 }
 
 fn note(ended: io::Result<()>) {
@@ -125,7 +125,7 @@ where
     let begun = LazyConfigAcceptor::new(Acceptor::default(), socket);
     let start = timeout(HANDSHAKE_WITHIN, begun).await.map_err(slow)??;
     let hello = start.client_hello();
-    if hello.alpn().is_some_and(|mut names| names.any(|name| name == acme::ALPN)) {
+    if hello.alpn().is_some_and(is_challenge) {
         let answer = hello.server_name().and_then(|name| console.challenges.tls(name));
         let answer = answer.ok_or_else(|| io::Error::other("no challenge for this name"))?;
         let mut stream = timeout(HANDSHAKE_WITHIN, start.into_stream(answer)).await.map_err(slow)??;
@@ -138,7 +138,27 @@ where
     http::serve(console, kind, stream, peer).await
 }
 
+/// Whoever looks for the proof names its protocol and no other (RFC 8737 §3): nobody else is to see that certificate.
+fn is_challenge<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> bool {
+    names.next() == Some(acme::ALPN) && names.next().is_none()
+}
+
 /// The place of a WebSocket that came through a proxy: that of the client it names.
 pub(super) fn place_behind_proxy(console: &Console, forwarded: Option<IpAddr>) -> Option<Place> {
     console.entrance.enter(forwarded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_names_its_protocol_and_no_other() {
+        let is = |names: &[&'static [u8]]| is_challenge(names.iter().copied());
+        assert!(is(&[b"acme-tls/1"]));
+        let (ours, http): (&[u8], &[u8]) = (b"acme-tls/1", b"http/1.1");
+        for names in [&[][..], &[http], &[ours, http], &[http, ours], &[ours, ours]] {
+            assert!(!is(names), "{names:?}");
+        }
+    }
 }

@@ -42,6 +42,8 @@ pub struct Console {
     /// Web pages whose scripts may connect, by origin; empty means any. The login protects accounts, not the origin: no cookie or other
     /// authority of the browser is used, so a foreign page gains nothing that a foreign program would not have.
     pub origins: BTreeSet<String>,
+    /// Channel binding is offered over WebSocket too.
+    pub channel_binding: bool,
     /// What the admin listener demands beyond the loopback.
     pub admin_token: Option<Secret<String>>,
     /// What health, metrics and status are taken from.

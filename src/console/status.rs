@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
+use torg_core::s2s::{LinkReport, LinkState};
 use torg_core::{Entrance, Numbers};
 use torg_store::Engine;
 use torg_thing::{Clock, Timestamp};
@@ -42,6 +44,8 @@ pub struct Vitals {
     pub certificate_source: &'static str,
     /// How the orders of certificates go, if any are made.
     pub acme: Option<Arc<acme::Report>>,
+    /// Domains of the peers that the operator has named.
+    pub peers: ArcSwap<Vec<Box<str>>>,
 }
 
 /// How the appliance is at one moment; the JSON of `/status` and `torg status --json`.
@@ -63,6 +67,8 @@ pub struct Status {
     pub waiting: usize,
     /// Totals since the start.
     pub totals: Totals,
+    /// Other servers.
+    pub peers: PeersStatus,
     /// The store.
     pub store: StoreStatus,
     /// The certificate in force.
@@ -93,6 +99,28 @@ pub struct Totals {
     pub bytes_received: u64,
     /// Bytes to clients.
     pub bytes_sent: u64,
+}
+
+/// Other servers: in numbers, and one by one only those that the operator has named.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct PeersStatus {
+    /// Links by state: connected, connecting, failed, idle. There is one for each pair of a domain of ours and one of theirs.
+    pub links: BTreeMap<String, usize>,
+    /// Stanzas that wait for other servers.
+    pub waiting: usize,
+    /// Their bytes.
+    pub waiting_bytes: usize,
+    /// The configured peers, by domain, their subdomains included.
+    pub configured: BTreeMap<String, PeerStatus>,
+}
+
+/// A configured peer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PeerStatus {
+    /// The best state of its links: connected, connecting, failed, idle.
+    pub state: String,
+    /// Stanzas that wait for it.
+    pub waiting: usize,
 }
 
 /// The store.
@@ -153,6 +181,7 @@ impl Vitals {
             unauthenticated: numbers.unauthenticated,
             waiting: numbers.waiting,
             totals: totals(&numbers),
+            peers: peers(&self.entrance.links(), &self.peers.load()),
             store,
             certificate,
             lines,
@@ -195,6 +224,33 @@ fn totals(numbers: &Numbers) -> Totals {
     }
 }
 
+/// Sums up links. A link of a subdomain belongs to the longest of the named domains.
+fn peers(links: &[LinkReport], named: &[Box<str>]) -> PeersStatus {
+    let mut status = PeersStatus::default();
+    let mut states: BTreeMap<&str, (LinkState, usize)> =
+        named.iter().map(|domain| (&**domain, (LinkState::Idle, 0))).collect();
+    for link in links {
+        *status.links.entry(link.state.name().to_owned()).or_default() += 1;
+        status.waiting = status.waiting.saturating_add(link.waiting);
+        status.waiting_bytes = status.waiting_bytes.saturating_add(link.bytes);
+        let of = named.iter().filter(|domain| is_within(&link.peer, domain)).max_by_key(|domain| domain.len());
+        if let Some((state, waiting)) = of.and_then(|domain| states.get_mut(&**domain)) {
+            *state = link.state.min(*state);
+            *waiting = waiting.saturating_add(link.waiting);
+        }
+    }
+    let each = states.into_iter();
+    status.configured = each
+        .map(|(domain, (state, waiting))| (domain.to_owned(), PeerStatus { state: state.name().to_owned(), waiting }))
+        .collect();
+    status
+}
+
+/// The domain itself or a subdomain of it.
+fn is_within(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 /// Why it is not ready to serve. A line that is down is no such reason: its nodes say so, and the others go on.
 fn reasons(store: &StoreStatus, certificate: &CertificateStatus) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -222,24 +278,77 @@ fn space(path: &std::path::Path) -> (u64, Option<u64>) {
 }
 
 #[cfg(test)]
+impl Status {
+    /// One in which all is well and nothing happens.
+    pub(super) fn sample() -> Status {
+        Status {
+            version: "0.1.0".to_owned(),
+            domain: "site.example".to_owned(),
+            uptime_seconds: 1,
+            reasons: Vec::new(),
+            sessions: 0,
+            unauthenticated: 0,
+            waiting: 0,
+            totals: totals(&Numbers::default()),
+            peers: PeersStatus::default(),
+            store: StoreStatus { path: "torg.db".into(), bytes: 1, free_bytes: Some(SPACE_LOW), answers: true },
+            certificate: CertificateStatus {
+                source: "files".to_owned(),
+                until: "2026-01-01T00:00:00Z".to_owned(),
+                until_seconds: 0,
+                days_left: 0,
+                renewal: None,
+                failures: 0,
+                error: None,
+                issued: 0,
+            },
+            lines: BTreeMap::from([("plant/meters".to_owned(), None)]),
+            components: BTreeMap::from([("rooms.site.example".to_owned(), true)]),
+            nodes: 0,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn store() -> StoreStatus {
-        StoreStatus { path: "torg.db".into(), bytes: 1, free_bytes: Some(SPACE_LOW), answers: true }
+        Status::sample().store
     }
 
     fn certificate(days_left: i64) -> CertificateStatus {
-        CertificateStatus {
-            source: "files".to_owned(),
-            until: "2026-01-01T00:00:00Z".to_owned(),
-            until_seconds: 0,
-            days_left,
-            renewal: None,
-            failures: 0,
-            error: None,
-            issued: 0,
-        }
+        CertificateStatus { days_left, ..Status::sample().certificate }
+    }
+
+    fn link(peer: &str, state: LinkState, waiting: usize) -> LinkReport {
+        LinkReport { peer: peer.into(), state, waiting, bytes: 100 * waiting }
+    }
+
+    #[test]
+    fn peers_are_counted_and_only_the_named_ones_are_told_apart() {
+        let links = [
+            link("other.example", LinkState::Failed, 2),
+            link("rooms.other.example", LinkState::Connected, 1),
+            link("another.example", LinkState::Connecting, 4),
+        ];
+        let status = peers(&links, &["other.example".into(), "quiet.example".into()]);
+        assert_eq!((status.waiting, status.waiting_bytes), (7, 700));
+        assert_eq!(status.links.values().copied().collect::<Vec<_>>(), [1, 1, 1]);
+        let told: Vec<_> = status
+            .configured
+            .iter()
+            .map(|(domain, peer)| (domain.as_str(), peer.state.as_str(), peer.waiting))
+            .collect();
+        assert_eq!(told, [("other.example", "connected", 3), ("quiet.example", "idle", 0)]);
+    }
+
+    #[test]
+    fn a_link_belongs_to_the_longest_named_domain_that_it_is_within() {
+        let links = [link("a.b.example", LinkState::Connected, 1), link("xb.example", LinkState::Connected, 1)];
+        let status = peers(&links, &["b.example".into(), "a.b.example".into()]);
+        let waiting: Vec<usize> = status.configured.values().map(|peer| peer.waiting).collect();
+        assert_eq!(waiting, [1, 0]);
     }
 
     #[test]
