@@ -15,8 +15,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acme;
 mod clients;
 mod components;
+mod console;
 mod events;
 mod federation;
 mod node_commands;
@@ -27,3 +29,4 @@ mod plus;
 mod quick;
 mod resume;
 mod systemd;
+mod websocket;

@@ -83,6 +83,17 @@ impl Child {
         self.nth(false, 0, what, wanted)
     }
 
+    /// Waits for one more line of its log that `wanted` accepts, after the first `seen` of them.
+    pub(crate) fn log_after(&self, seen: usize, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.nth(false, seen, what, wanted)
+    }
+
+    /// How many lines of its log so far contain `text`.
+    pub(crate) fn count_log(&self, text: &str) -> usize {
+        let lines = self.output.lines.lock().unwrap();
+        lines.all.iter().filter(|(is_stdout, line)| !*is_stdout && line.contains(text)).count()
+    }
+
     /// How many lines of its stdout so far contain `text`.
     pub(crate) fn count(&self, text: &str) -> usize {
         let lines = self.output.lines.lock().unwrap();

@@ -1,12 +1,14 @@
 //! A small authoritative DNS server on the loopback: SRV and A answers from a table that a test can change.
 //!
-//! It answers over UDP (RFC 1035), for every name; what is not in the table does not exist. Answers are not to be kept (TTL 0).
+//! It answers over UDP and TCP (RFC 1035), for every name; what is not in the table does not exist. Answers are not to be kept (TTL 0).
 
 use std::{
     collections::HashMap,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 const A: u16 = 1;
@@ -24,7 +26,7 @@ pub(crate) struct Dns {
 
 impl Dns {
     pub(crate) fn start() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let (socket, listener) = bind();
         let dns = Self { address: socket.local_addr().expect("an address"), table: Arc::default() };
         dns.set("localhost", A, vec![Ipv4Addr::LOCALHOST.octets().to_vec()]);
         let table = dns.table.clone();
@@ -35,6 +37,13 @@ impl Dns {
                     // Who asked may have gone.
                     let _ = socket.send_to(&answer, peer);
                 }
+            }
+        });
+        let table = dns.table.clone();
+        thread::spawn(move || {
+            // One question for each connection, as its clients here do it.
+            for stream in listener.incoming().map_while(Result::ok) {
+                let _ = answer_stream(stream, &table);
             }
         });
         dns
@@ -53,9 +62,35 @@ impl Dns {
         }
     }
 
+    /// Says that this name is this machine's.
+    pub(crate) fn host(&self, name: &str) {
+        self.set(name, A, vec![Ipv4Addr::LOCALHOST.octets().to_vec()]);
+    }
+
     fn set(&self, name: &str, kind: u16, data: Vec<Vec<u8>>) {
         self.table.lock().expect("no panic").insert((name.to_owned(), kind), data);
     }
+}
+
+/// The same port for both.
+fn bind() -> (UdpSocket, TcpListener) {
+    let both = || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        Some((UdpSocket::bind(listener.local_addr().ok()?).ok()?, listener))
+    };
+    (0..100).find_map(|_| both()).expect("a free port")
+}
+
+/// Messages have their length before them (RFC 1035 §4.2.2).
+fn answer_stream(mut stream: TcpStream, table: &Mutex<Records>) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut question = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut question)?;
+    let answer = answer(&question, &table.lock().expect("no panic")).unwrap_or_default();
+    let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?.to_be_bytes();
+    stream.write_all(&[&length[..], &answer].concat())
 }
 
 fn name_bytes(name: &str) -> Vec<u8> {

@@ -7,6 +7,7 @@ pub(crate) mod child;
 pub(crate) mod devices;
 pub(crate) mod dns;
 pub(crate) mod site;
+pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
 

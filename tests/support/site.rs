@@ -108,13 +108,13 @@ impl Site {
         let torg = Child::start("torg run", &mut run);
         torg.line("READY", |line| line == "READY");
         let started_in = start.elapsed();
-        let port = |kind: &str| -> u16 {
-            let start = format!("ADDRESS {kind} ");
-            let line = torg.line(&start, |line| line.starts_with(&start));
-            line.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port in {line}"))
-        };
-        let (c2s, c2s_tls) = (port("c2s"), port("c2s_tls"));
+        let (c2s, c2s_tls) = (port(&torg, "c2s"), port(&torg, "c2s_tls"));
         Self { torg, c2s, c2s_tls, started_in, folder }
+    }
+
+    /// The port of another listener: `https`, `http` or `admin`.
+    pub(crate) fn port(&self, kind: &str) -> u16 {
+        port(&self.torg, kind)
     }
 
     /// Writes other bridges or friends into the configuration file, for a reload.
@@ -148,10 +148,27 @@ impl Site {
     }
 }
 
+/// Where a `torg run --print-addresses` listens.
+pub(crate) fn port(torg: &Child, kind: &str) -> u16 {
+    let start = format!("ADDRESS {kind} ");
+    let line = torg.line(&start, |line| line.starts_with(&start));
+    line.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port in {line}"))
+}
+
 /// A stopped appliance: its configuration, its store.
 pub(crate) struct Stopped(TempDir);
 
 impl Stopped {
+    /// Its configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.0.path().join("torg.toml")
+    }
+
+    /// As [`Site::authority`].
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.0.path().join("ca.pem")
+    }
+
     /// Starts it again, on other ports.
     pub(crate) fn start(self) -> Site {
         Site::run(self.0, &[])
@@ -178,7 +195,8 @@ fn config(listen: &str, bridges: &str, friends: &[&str], plain: bool) -> String 
     let friends = friends.join(", ");
     format!(
         "[broker]\ndomain = \"{DOMAIN}\"\n\
-         [broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n{listen}\
+         [broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\n\
+         https = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n{listen}\
          [broker.auth]\nscram_sha_1 = true\nplain = {plain}\n\
          [store]\npath = \"torg.db\"\n\
          [concentrator]\njid = \"{GATEWAY}\"\nfriends = [{friends}]\n{bridges}"

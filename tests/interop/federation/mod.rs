@@ -4,7 +4,7 @@
 
 mod refusals;
 mod servers;
-mod world;
+pub(crate) mod world;
 
 use serde_json::json;
 

@@ -119,10 +119,16 @@ impl User {
     pub(crate) fn log_in(jid: &str, password: &str, port: u16, ca: &Path) -> Self {
         let mut command = Command::new(peer("venv/bin/python"));
         command.arg(repository("tests/peers/federated.py"));
-        let mut child = Child::start(&format!("user {jid}"), &mut command);
-        child.write(&format!("{}\n", json!({"jid": jid, "password": password, "port": port, "ca": ca})));
-        child.line("session", |line| line.contains("\"ready\""));
-        Self { child, orders: Cell::new(0) }
+        Self::start(&mut command, &json!({"jid": jid, "password": password, "port": port, "ca": ca})).0
+    }
+
+    /// Starts a program that takes the same orders, and returns what it says when it has logged in.
+    pub(crate) fn start(command: &mut Command, login: &Value) -> (Self, Value) {
+        let mut child = Child::start(&format!("user {}", login["jid"]), command);
+        child.write(&format!("{login}\n"));
+        let user = Self { child, orders: Cell::new(0) };
+        let ready = user.event("session", |event| event["event"] == "ready");
+        (user, ready)
     }
 
     /// Has it do something and waits for the outcome: `Ok` with what came back, or the condition of the error.
