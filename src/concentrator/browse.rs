@@ -9,7 +9,8 @@ use torg_provisioning::{Operation as Access, Scope};
 use torg_thing::{Categories, NodeRef, SourceId};
 use torg_wire::iot::concentrator::{Answer, Browse, Detail, Operation, Question};
 use torg_wire::iot::{
-    DataSource, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens, interfaces as harmonized, state_name,
+    DataSource, DecodeError, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens, interfaces as harmonized,
+    state_name,
 };
 use torg_wire::stanza::{ErrorType, IqType, Stanza, StanzaError, StanzaKind};
 use torg_wire::xml::Element;
@@ -27,9 +28,17 @@ const BYTES_MAX: usize = 200 * 1024;
 /// The type every node is derived from.
 const ROOT_TYPE: &str = "torg.node";
 
+/// Operations that are carried out, by the name of their element.
+const CAPABILITIES: [&str; Browse::NAMES.len()] = Browse::NAMES;
+
 /// Answers a request of the concentrator interface.
 pub(super) async fn handle(shared: &Shared, iq: &Stanza, caller: &Caller, payload: &Element) {
-    let (question, generation) = match Question::decode(payload) {
+    let decoded = match CAPABILITIES.contains(&payload.name()) {
+        true => Question::decode(payload),
+        // Also if it could not be read: what is wrong with it does not matter.
+        false => Err(DecodeError::Unknown { element: payload.name().to_owned() }),
+    };
+    let (question, generation) = match decoded {
         Ok(question) => question,
         Err(problem) => {
             let error = if shared.is_friend(caller) { refusal::unreadable(&problem) } else { forbidden() };
@@ -38,8 +47,7 @@ pub(super) async fn handle(shared: &Shared, iq: &Stanza, caller: &Caller, payloa
     };
     let answered = match &question.operation {
         Operation::Browse(operation) => answer(shared, iq, caller, &question.tokens, operation),
-        _ if shared.is_friend(caller) => Err(refusal::not_implemented()),
-        _ => Err(forbidden()),
+        _ => Err(refusal::not_implemented()),
     };
     match answered {
         Ok(answer) => {
@@ -103,7 +111,7 @@ fn answer(
             list(nodes, None, detail)
         }
         Browse::Ancestors(node, detail) => list(ancestors(shared, &scope, see(node)?), Some(node), detail),
-        Browse::Capabilities => Answer::Strings(Browse::NAMES.map(str::to_owned).to_vec()),
+        Browse::Capabilities => Answer::Strings(CAPABILITIES.map(str::to_owned).to_vec()),
         Browse::ChildDataSources(source) => {
             known_source(shared, source)?;
             Answer::DataSources(Vec::new())

@@ -73,8 +73,18 @@ impl Uplink for MemoryUplink {
 #[async_trait]
 impl Outlet for MemoryOutlet {
     async fn send(&self, stanza: Stanza) -> Result<(), UplinkClosed> {
+        keep(&stanza);
         self.0.send(stanza).map_err(|_| UplinkClosed)
     }
+}
+
+/// Adds what is sent to the file that `TORG_STANZAS` names, for a check against the published schemas.
+fn keep(stanza: &Stanza) {
+    use std::io::Write as _;
+    let Some(file) = std::env::var_os("TORG_STANZAS") else { return };
+    let mut file = std::fs::File::options().create(true).append(true).open(file).unwrap();
+    let line = stanza.to_element().to_string().replace('\n', "&#10;");
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// A concentrator, seen from its broker.
