@@ -59,7 +59,8 @@ impl Agreements {
     /// A server has answered; `false` if nobody has asked it that.
     pub(super) fn answered(&mut self, id: &str, from: &str, agrees: bool, now: Instant) -> bool {
         match self.servers.get_mut(from) {
-            Some(server) if server.id == id => {
+            // An empty id is that of a server which has answered already.
+            Some(server) if !id.is_empty() && server.id == id => {
                 server.answer = Some((agrees, now));
                 server.id = String::new(); // once
                 true
