@@ -30,6 +30,7 @@ use crate::component::{self, Components};
 use crate::counters::Counters;
 use crate::credentials::Credentials;
 use crate::federation_info::{self, Telling};
+use crate::generations::{self, Generations};
 use crate::limits::{IDLE_TIME, Limits};
 use crate::mesh::{Mesh, Solo};
 use crate::offline::{self, Offline};
@@ -222,6 +223,7 @@ impl Builder {
             blocking: Blocklists::open(Arc::clone(&self.store)).await?,
             personal: Personal::new(Arc::clone(&self.store), self.clock.now()),
             pubsub,
+            generations: Generations::new(Arc::clone(&self.store)),
             telling: self.tells_of_itself.then(Telling::new),
             components: Components::new(secrets, &self.limits),
             credentials: self.credentials,
@@ -381,6 +383,7 @@ impl Broker {
             self.shell.router.end_session(&session).await;
         }
         self.shell.router.flush_activity().await;
+        shared.generations.flush().await;
         // Last, because sessions say goodbye to contacts elsewhere.
         let left = || deadline.saturating_sub(begun.elapsed()).max(PEERS_TIME);
         let in_time = shared.components.shutdown(left()).await && in_time;
@@ -410,7 +413,7 @@ pub fn forgetting(batch: Batch, account: &BareJid) -> Batch {
     let batch = Offline::forget(Rosters::forget(changes::removed(batch, account), account), account);
     let batch = transit::forget(sm::forget(batch, account), account);
     let batch = Personal::forget(Blocklists::forget(batch, account), account);
-    Pubsub::forget(batch, account)
+    Generations::forget(Pubsub::forget(batch, account), account)
 }
 
 /// The tables of the broker itself; for tools that open its store without starting it.
@@ -423,6 +426,7 @@ pub const MIGRATIONS: &[torg_store::Migrations] = &[
     blocking::MIGRATIONS,
     personal::MIGRATIONS,
     pubsub::MIGRATIONS,
+    generations::MIGRATIONS,
 ];
 
 fn default_policy() -> Result<Policy, BrokerError> {

@@ -229,6 +229,7 @@ async fn apply(router: &Router, change: &Change) -> Result<(), StoreError> {
     router.shared().blocking.changed(&change.account);
     if change.kind == Kind::Removed as i64 {
         router.shared().personal.removed(&change.account);
+        router.shared().generations.removed(&change.account);
     }
     for session in router.shared().sessions.of(change.account.as_str()).iter() {
         // One that logged in afterwards has proven what holds now.

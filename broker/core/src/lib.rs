@@ -13,6 +13,7 @@ pub mod component;
 mod counters;
 mod credentials;
 mod federation_info;
+mod generations;
 mod identity;
 pub mod limits;
 mod mesh;
@@ -40,6 +41,7 @@ pub use c2s::{Codec, Entrance, Listener, PipeConnector, PipeListener, Place, pip
 pub use changes::{password_changed, unchanged};
 pub use counters::Numbers;
 pub use credentials::{Credentials, CredentialsUnavailable, TokenRefused};
+pub use generations::DEFAULT_GENERATION;
 pub use identity::{Envelope, Identity, Proof};
 pub use mesh::{Mesh, Solo};
 pub use restored::{after_restore, begin_rosters};

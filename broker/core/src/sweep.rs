@@ -26,6 +26,7 @@ pub(crate) async fn run(router: Router) {
         }
         router.shared().blocking.sweep(|owner| !router.shared().sessions.of(owner.as_str()).is_empty());
         router.flush_activity().await;
+        router.shared().generations.flush().await;
         sweep(&router).await;
     }
 }

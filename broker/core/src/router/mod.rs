@@ -38,6 +38,7 @@ use crate::component::Components;
 use crate::counters::Counters;
 use crate::credentials::{Credentials, CredentialsUnavailable};
 use crate::federation_info::Telling;
+use crate::generations::Generations;
 use crate::identity::{Envelope, Proof};
 use crate::limits::Limits;
 use crate::mesh::Mesh;
@@ -85,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) mesh: Arc<dyn Mesh>,
     /// What the server tells of itself to strangers; `None` if it tells nothing.
     pub(crate) telling: Option<Arc<Telling>>,
+    /// In which dialect services write to whom.
+    pub(crate) generations: Generations,
     /// External components.
     pub(crate) components: Components,
     /// Other servers; `None` if the broker keeps to itself.
