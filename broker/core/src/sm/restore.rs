@@ -82,26 +82,39 @@ impl Router {
         if !self.shared().sm.claim_asleep(&sleeper.jid, &request.previd) {
             return Err(not_found(None)); // somebody else is at it
         }
-        // The messages it has had are not to come back, whatever becomes of the rest.
-        let messages = table::messages(engine, &request.previd).await.map_err(failed)?;
-        let sent = sleeper.acked.saturating_add(BEHIND_MAX);
-        let acked = full_count(request.h, sleeper.acked, sent).unwrap_or(sleeper.acked);
-        let left: Vec<Message> = messages.into_iter().filter(|message| message.number > acked).collect();
-        let jid = FullJid::parse(&sleeper.jid).ok().filter(|_| !sleeper.is_behind);
-        let Some(jid) = jid else {
-            self.bury(&request.previd, &who.account, left).await.map_err(failed)?;
-            return Err(not_found(Some(on_the_wire(sleeper.handled))));
-        };
-        match self.rise(who, jid, &request.previd, &sleeper, acked, &left, since).await {
-            Ok(resumption) => Ok(resumption),
+        match self.rise_or_bury(who, request, &sleeper, since).await {
+            Ok(Some(resumption)) => Ok(resumption),
+            Ok(None) => Err(not_found(Some(on_the_wire(sleeper.handled)))),
             Err(error) => {
+                // It goes on sleeping: the next attempt may find a disk that takes it.
                 self.shared().sm.asleep().entry(sleeper.jid).or_default().push(request.previd.clone());
-                Err(error.map_or_else(|| not_found(None), failed))
+                Err(failed(error))
             }
         }
     }
 
-    /// The session as it was, as far as the disk knows.
+    /// The session with the messages that its client has not had, or `None` if there cannot be one: then they wait for the account.
+    async fn rise_or_bury(
+        &self,
+        who: &Authenticated,
+        request: &sm::Resume,
+        sleeper: &Sleeper,
+        since: i64,
+    ) -> Result<Option<Resumption>, StoreError> {
+        let messages = table::messages(&*self.shared().sm.engine, &request.previd).await?;
+        let sent = sleeper.acked.saturating_add(BEHIND_MAX);
+        let acked = full_count(request.h, sleeper.acked, sent).unwrap_or(sleeper.acked);
+        let left: Vec<Message> = messages.into_iter().filter(|message| message.number > acked).collect();
+        if let Some(jid) = FullJid::parse(&sleeper.jid).ok().filter(|_| !sleeper.is_behind)
+            && let Some(resumption) = self.rise(who, jid, &request.previd, sleeper, acked, &left, since).await?
+        {
+            return Ok(Some(resumption));
+        }
+        self.bury(&request.previd, &who.account, left).await?;
+        Ok(None)
+    }
+
+    /// The session as it was, as far as the disk knows; `None` if the account has no place for it any more.
     #[expect(clippy::too_many_arguments, reason = "what was read is handed over once")]
     async fn rise(
         &self,
@@ -112,13 +125,13 @@ impl Router {
         acked: u64,
         left: &[Message],
         since: i64,
-    ) -> Result<Resumption, Option<StoreError>> {
+    ) -> Result<Option<Resumption>, StoreError> {
         // The client counts what it gets from now on: numbers follow each other again, in place of what is lost.
         let mut batch = table::delete_until(table::wake(Batch::new(), id, acked), id, acked);
         for (message, number) in left.iter().zip(acked + 1..) {
             batch = table::renumber(batch, id, message.number, number);
         }
-        self.shared().sm.engine.write(batch).await.map_err(Some)?;
+        self.shared().sm.engine.write(batch).await?;
         let counts = Counts {
             handled: sleeper.handled,
             told: sleeper.handled,
@@ -130,7 +143,7 @@ impl Router {
         let proof = Proof::Client(who.mechanism.name());
         let session = Arc::new(Session::new(jid, proof, true, since, allowance));
         let sm = Sm::new(self.clone(), Some(id.to_owned()), RESUME_TIME, counts);
-        let Some(lease) = lease(&sm, 0) else { return Err(None) };
+        let Some(lease) = lease(&sm, 0) else { return Ok(None) };
         table::wish(&session, sleeper.wishes);
         session.manage(sm);
         let stanzas = left.iter().filter_map(|message| stanza(&message.stanza));
@@ -142,10 +155,10 @@ impl Router {
             }),
         );
         if self.bind(&session).await.is_err() {
-            return Err(None);
+            return Ok(None);
         }
         tracing::debug!(session = %session.jid, messages = left.len(), "Session of the last run resumed.");
-        Ok(Resumption { session, lease, handled: on_the_wire(sleeper.handled), returns: sleeper.priority })
+        Ok(Some(Resumption { session, lease, handled: on_the_wire(sleeper.handled), returns: sleeper.priority }))
     }
 
     async fn bury_or_say(&self, id: &str) {

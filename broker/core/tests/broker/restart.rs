@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use torg_core::limits::RESUME_TIME;
+use torg_core::limits::{RESUME_TIME, SESSIONS_PER_ACCOUNT};
 use torg_store::{Engine, Sqlite};
 use torg_wire::stanza::{PresenceType, Stanza};
 
@@ -92,6 +92,29 @@ async fn a_resumed_session_is_there_for_its_contacts_again_with_its_priority() {
     anna.raw(&chat(BOB, "higher priority")).await;
     anna.sync().await;
     assert_eq!(bob.messages().await, ["higher priority"]);
+}
+
+#[tokio::test]
+async fn a_session_that_finds_no_place_any_more_leaves_its_messages_to_the_account() {
+    let story = crash();
+    let world = World::with_store(story.store).await;
+    let mut sessions = Vec::new();
+    for n in 0..SESSIONS_PER_ACCOUNT {
+        sessions.push(world.client(&format!("{BOB}/{n}")).await);
+    }
+    let (_, answer) = Raw::resume(&world, BOB, &story.bob.1, story.bob.0).await;
+    assert_eq!(answer.name(), "failed", "{answer}");
+    let bob = &mut sessions[0];
+    bob.raw("<presence/>").await;
+    let come = async {
+        let mut found = Vec::new();
+        while found.len() < 2 {
+            let come = bob.pending().await;
+            found.extend(come.iter().filter(|it| it.body().is_some()).map(|it| it.id().unwrap().to_owned()));
+        }
+        found
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(20), come).await.expect("they come"), ["3", "4"]);
 }
 
 #[tokio::test]
