@@ -26,6 +26,8 @@ class User(slixmpp.ClientXMPP):
         self.roster.auto_subscribe = False
         for plugin in ("xep_0030", "xep_0092", "xep_0115", "xep_0163", "xep_0199"):
             self.register_plugin(plugin)
+        if order.get("managed"):
+            self.register_plugin("xep_0198", {"window": 1})  # every stanza is to be acknowledged at once
         self.plugin["xep_0030"].add_feature("urn:example:weather+notify")
         self.add_event_handler("message", self.on_message)
         self.add_event_handler("message_error", self.on_message)
@@ -48,6 +50,12 @@ class User(slixmpp.ClientXMPP):
     def on_presence(self, presence):
         say(event="presence", by=presence["from"].bare, type=presence["type"])
 
+    async def acknowledged(self):
+        """Returns once the server has acknowledged all that was sent."""
+        while self.plugin["xep_0198"].unacked_queue:
+            self.plugin["xep_0198"].request_ack()
+            await asyncio.sleep(0.05)
+
     async def do(self, order):
         to = order.get("to")
         match order["do"]:
@@ -62,6 +70,11 @@ class User(slixmpp.ClientXMPP):
             case "disco":
                 info = await self.plugin["xep_0030"].get_info(to, timeout=30)
                 return sorted(f"{identity[0]}/{identity[1]}" for identity in info["disco_info"]["identities"])
+            case "features":
+                info = await self.plugin["xep_0030"].get_info(to, timeout=30)
+                return sorted(info["disco_info"]["features"])
+            case "acknowledged":
+                await asyncio.wait_for(self.acknowledged(), 30)
             case "publish":
                 item = ElementTree.Element("{urn:example:weather}weather")
                 item.text = order["item"]

@@ -2,8 +2,11 @@
 //! DNS. Both ways, by certificate and by dialback, STARTTLS and direct TLS; a server that dies comes back into the conversation;
 //! whose certificate is wrong, expired or of nobody is refused.
 
+mod events;
+mod intruders;
 mod refusals;
 mod servers;
+mod survival;
 pub(crate) mod world;
 
 use serde_json::json;
@@ -152,54 +155,6 @@ fn a_peer_at_a_configured_address_needs_no_dns() {
     // Only they ask DNS.
     world.dns.server(OURS, ours.s2s, 0);
     converse(&mut ours.user("anna"), &mut theirs.user("eva"));
-}
-
-/// Who dies in the middle of a conversation.
-fn heals(program: Program, ours_dies: bool) {
-    let Pair { world: _world, mut ours, mut theirs } = Pair::start(program, Proof::Certificate, Tls::Starttls);
-    let (mut anna, mut eva) = (ours.user("anna"), theirs.user("eva"));
-    let (to_eva, to_anna) = (format!("eva@{THEIRS}"), format!("anna@{OURS}"));
-    anna.message(&to_eva, "before");
-    eva.hears(&to_anna, "before");
-    eva.message(&to_anna, "and back");
-    anna.hears(&to_eva, "and back");
-
-    let dies = if ours_dies { &mut ours } else { &mut theirs };
-    dies.kill();
-    dies.restart();
-    let (mut stays, mut back, to_back, by) = if ours_dies {
-        (eva, ours.user("anna"), &to_anna, &to_eva)
-    } else {
-        (anna, theirs.user("eva"), &to_eva, &to_anna)
-    };
-    // A dead stream may be noticed only by writing to it, and the stanza that notices may be lost with it.
-    let pinged = (0..30)
-        .any(|_| stays.order(json!({"do": "ping", "to": if ours_dies { OURS } else { THEIRS }, "within": 10})).is_ok());
-    assert!(pinged, "the restarted server is never reached again");
-    stays.message(to_back, "after");
-    back.hears(by, "after");
-    back.message(by, "and back again");
-    stays.hears(to_back, "and back again");
-}
-
-#[test]
-fn prosody_killed_in_the_middle_heals() {
-    heals(Program::Prosody, false);
-}
-
-#[test]
-fn ejabberd_killed_in_the_middle_heals() {
-    heals(Program::Ejabberd, false);
-}
-
-#[test]
-fn torg_killed_in_the_middle_heals_towards_prosody() {
-    heals(Program::Prosody, true);
-}
-
-#[test]
-fn torg_killed_in_the_middle_heals_towards_ejabberd() {
-    heals(Program::Ejabberd, true);
 }
 
 #[test]

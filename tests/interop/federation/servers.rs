@@ -18,6 +18,8 @@ use crate::support::{
 pub(crate) enum Program {
     Ejabberd,
     Prosody,
+    /// With streams that carry both directions (XEP-0288), which Debian's Prosody has but does not use by itself.
+    ProsodyBidi,
     Torg,
 }
 
@@ -83,7 +85,7 @@ impl Server {
         };
         match program {
             Program::Ejabberd => server.write_ejabberd(world, account, certificate, proof, more),
-            Program::Prosody => server.write_prosody(world, account, certificate, proof, more),
+            Program::Prosody | Program::ProsodyBidi => server.write_prosody(world, account, certificate, proof, more),
             Program::Torg => server.write_torg(world, account, certificate, more),
         }
         server.restart();
@@ -103,7 +105,7 @@ impl Server {
                 command.args(["-s", "ejabberd", "-eval", &account]);
                 command
             }
-            Program::Prosody => {
+            Program::Prosody | Program::ProsodyBidi => {
                 let mut command = Command::new("prosody");
                 command.arg("-F").arg("--config").arg(folder.join("prosody.cfg.lua"));
                 command
@@ -118,7 +120,7 @@ impl Server {
         let child = Child::start(&format!("{:?}", self.program), &mut command);
         match self.program {
             Program::Ejabberd => drop(child.line("READY", |line| line.starts_with("READY"))),
-            Program::Prosody => {
+            Program::Prosody | Program::ProsodyBidi => {
                 for service in ["'c2s'", "'s2s'", "'s2s_direct_tls'"] {
                     let activated = |line: &str| line.contains("Activated service") && line.contains(service);
                     child.line(service, activated);
@@ -146,7 +148,13 @@ impl Server {
 
     /// Logs its account in.
     pub(crate) fn user(&self, account: &str) -> User {
-        User::log_in(&format!("{account}@{}/desk", self.domain), &password(account), self.c2s, &self.ca)
+        self.user_at(account, "desk", false)
+    }
+
+    /// Logs its account in with a resource; see [`User::log_in`].
+    pub(crate) fn user_at(&self, account: &str, resource: &str, managed: bool) -> User {
+        let jid = format!("{account}@{}/{resource}", self.domain);
+        User::log_in(&jid, &password(account), self.c2s, &self.ca, managed)
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -167,6 +175,7 @@ impl Server {
             Proof::Dialback => ("", "s2s_secure_auth = false".to_owned()),
             Proof::Certificate => ("\"s2s_auth_certs\", ", "s2s_secure_auth = true".to_owned()),
         };
+        let bidi = if self.program == Program::ProsodyBidi { "\"s2s_bidi\", " } else { "" };
         let Self { domain, c2s, s2s, s2s_tls, .. } = self;
         self.write(
             "prosody.cfg.lua",
@@ -174,7 +183,7 @@ impl Server {
                 "run_as_root = true\ndaemonize = false\n\
                  data_path = \"{folder}/data\"\npidfile = \"{folder}/prosody.pid\"\n\
                  log = {{ {{ levels = {{ min = \"debug\" }}, to = \"console\" }} }}\n\
-                 modules_enabled = {{ {}\"roster\", \"saslauth\", \"tls\", \"dialback\", \"disco\", \"ping\", \"version\", \"pep\", \
+                 modules_enabled = {{ {}{bidi}\"roster\", \"saslauth\", \"tls\", \"dialback\", \"disco\", \"ping\", \"version\", \"pep\", \
                  \"offline\", \"c2s\", \"s2s\", \"posix\" }}\n\
                  unbound = {{ resolvconf = false, hoststxt = false, forward = {{ \"127.0.0.1@{}\" }}, \
                  options = {{ [\"do-not-query-localhost:\"] = \"no\", [\"do-ip6:\"] = \"no\", [\"cache-max-negative-ttl:\"] = \"0\" }} }}\n\

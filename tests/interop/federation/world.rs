@@ -72,8 +72,15 @@ impl World {
 
     /// A certificate for this name.
     pub(crate) fn certificate(&self, name: &str, kind: Kind) -> Files {
+        self.certificate_of(&[name], kind)
+    }
+
+    /// A certificate for these names.
+    pub(crate) fn certificate_of(&self, names: &[&str], kind: Kind) -> Files {
+        let name = names[0];
         let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let mut params =
+            CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         let (from, until) = if kind == Kind::Expired { (2020, 2021) } else { (2020, 2099) };
         params.not_before = rcgen::date_time_ymd(from, 1, 1);
@@ -115,11 +122,15 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Logs in at a server's port on the loopback.
-    pub(crate) fn log_in(jid: &str, password: &str, port: u16, ca: &Path) -> Self {
+    /// Logs in at a server's port on the loopback. `managed`: its server acknowledges what it sends (XEP-0198).
+    pub(crate) fn log_in(jid: &str, password: &str, port: u16, ca: &Path, managed: bool) -> Self {
         let mut command = Command::new(peer("venv/bin/python"));
         command.arg(repository("tests/peers/federated.py"));
-        Self::start(&mut command, &json!({"jid": jid, "password": password, "port": port, "ca": ca})).0
+        Self::start(
+            &mut command,
+            &json!({"jid": jid, "password": password, "port": port, "ca": ca, "managed": managed}),
+        )
+        .0
     }
 
     /// Starts a program that takes the same orders, and returns what it says when it has logged in.
@@ -156,6 +167,23 @@ impl User {
             self.event(&format!("message \"{body}\""), |event| event["event"] == "message" && event["body"] == body);
         assert_eq!(event["by"], by);
         event["delayed"] == true
+    }
+
+    /// Publishes an item in the node of all these tests.
+    pub(crate) fn publishes(&mut self, item: &str) {
+        self.order(json!({"do": "publish", "item": item})).expect("a personal node");
+    }
+
+    /// Waits for an event with this item.
+    pub(crate) fn reads(&self, by: &str, item: &str) {
+        let event =
+            self.event(&format!("item \"{item}\""), |event| event["event"] == "published" && event["item"] == item);
+        assert_eq!(event["by"], by);
+    }
+
+    /// How many messages with this text have come.
+    pub(crate) fn heard(&self, body: &str) -> usize {
+        self.child.count(&format!("\"body\": \"{body}\""))
     }
 
     /// Waits for presence of a type.
