@@ -28,8 +28,10 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
     steps: &[Migration {
         number: 1,
         about: "Which generation of the IoT namespaces an account speaks to a service",
-        sqlite: &["CREATE TABLE generations_spoken (jid TEXT NOT NULL, service TEXT NOT NULL, generation TEXT NOT NULL,
-            PRIMARY KEY (jid, service))"],
+        sqlite: &[
+            "CREATE TABLE generations_spoken (jid TEXT NOT NULL, service TEXT NOT NULL, generation TEXT NOT NULL,
+            PRIMARY KEY (jid, service))",
+        ],
     }],
 };
 

@@ -166,6 +166,19 @@ impl Client {
         self.inbox.drain(..).collect()
     }
 
+    /// Ids of the messages with something to say that come, until there are so many.
+    pub(crate) async fn next_messages(&mut self, count: usize) -> Vec<String> {
+        let come = async {
+            let mut found = Vec::new();
+            while found.len() < count {
+                let come = self.pending().await.into_iter().filter(|stanza| stanza.body().is_some());
+                found.extend(come.map(|stanza| stanza.id().unwrap_or_default().to_owned()));
+            }
+            found
+        };
+        timeout(PATIENCE, come).await.expect("the messages come")
+    }
+
     /// Sends a request and waits for its answer; other stanzas stay in the inbox.
     pub(crate) async fn ask(&mut self, request: &Stanza) -> Stanza {
         self.say(request).await;

@@ -13,6 +13,7 @@ use torg_wire::stanza::{IqType, PresenceType, Stanza, StanzaKind};
 use torg_wire::xml::Element;
 
 use crate::client::Client;
+use crate::managed::pass;
 use crate::world::{DOMAIN, World, certificate, jid, make_certificate};
 
 #[tokio::test]
@@ -81,7 +82,7 @@ async fn a_session_whose_account_is_removed_ends_within_a_minute() {
     let mut anna = world.client("anna@site.example/phone").await;
     let bob = world.client("bob@site.example/desk").await;
     world.accounts.remove("anna");
-    pass(61).await;
+    pass(Duration::from_secs(61)).await;
     assert!(anna.end().await.to_string().contains("not-authorized"));
     assert_eq!(world.broker.router().sessions(), 1, "{} stays", bob.jid);
 }
@@ -119,7 +120,7 @@ async fn a_session_of_a_removed_account_ends_although_the_name_is_taken_again() 
     let mut old = world.client("anna@site.example/old").await;
     forget_account(&*world.store, &jid("anna@site.example")).await.unwrap();
     let mut new = world.client("anna@site.example/new").await;
-    pass(3).await;
+    pass(Duration::from_secs(3)).await;
     assert!(old.end().await.to_string().contains("not-authorized"));
     new.sync().await;
 }
@@ -131,7 +132,7 @@ async fn a_session_opened_with_an_old_password_ends() {
     let mut bob = world.client("bob@site.example/desk").await;
     let change = torg_core::password_changed(Batch::new(), &jid("anna@site.example"));
     world.store.write(change).await.unwrap();
-    pass(3).await;
+    pass(Duration::from_secs(3)).await;
     assert!(anna.end().await.to_string().contains("not-authorized"));
     bob.sync().await;
 }
@@ -156,7 +157,7 @@ async fn contacts_on_line_hear_of_the_removal_of_an_account() {
     bob.pending().await;
 
     forget_account(&*world.store, &jid("anna@site.example")).await.unwrap();
-    pass(3).await;
+    pass(Duration::from_secs(3)).await;
     anna.end().await;
     let heard = bob.pending().await;
     let kinds: Vec<_> = heard.iter().map(Stanza::kind).collect();
@@ -175,11 +176,4 @@ async fn a_login_gives_its_place_back() {
     let world = World::with(Arc::new(Sqlite::in_memory().unwrap()), limits).await;
     let _anna = world.client("anna@site.example/a").await;
     let _bob = world.client("bob@site.example/b").await;
-}
-
-/// Seconds go by. Only a jump: a paused clock runs ahead while the store's thread works.
-async fn pass(seconds: u64) {
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(seconds)).await;
-    tokio::time::resume();
 }

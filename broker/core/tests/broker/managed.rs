@@ -136,12 +136,7 @@ async fn a_session_that_another_connection_took_and_could_not_resume_waits_no_lo
     assert!(old.fault().await.contains("<conflict "));
     assert_eq!(world.broker.router().sessions(), 1);
     pass(RESUME_TIME).await;
-    let ended = async {
-        while world.broker.router().sessions() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the session ends");
+    world.left(0).await;
 }
 
 #[tokio::test]
@@ -189,11 +184,7 @@ async fn a_farewell_ends_the_session_and_what_was_not_acknowledged_waits_for_the
     assert_eq!(answer.name(), "failed");
     bob.bind("desk").await;
     bob.say(PRESENCE).await;
-    let mut found = Vec::new();
-    while found.is_empty() {
-        found = bob.messages().await;
-    }
-    assert_eq!(found, ["2"]);
+    assert_eq!(bob.next_messages(1).await, ["2"]);
     assert_eq!(rows(&world.store, MESSAGES).await, 0);
 }
 
@@ -216,11 +207,7 @@ async fn without_resumption_what_was_not_acknowledged_goes_on_as_if_nobody_had_b
     until(&world.store, OFFLINE, |count| count == 1).await;
     let mut bob = world.client(DESK).await;
     bob.raw(PRESENCE).await;
-    let mut found = Vec::new();
-    while found.is_empty() {
-        found = bob.pending().await.iter().filter(|s| s.body().is_some()).map(|s| s.id().unwrap().to_owned()).collect();
-    }
-    assert_eq!(found, ["2"]);
+    assert_eq!(bob.next_messages(1).await, ["2"]);
 }
 
 #[tokio::test]
@@ -251,7 +238,7 @@ async fn an_offline_message_leaves_its_table_when_the_session_has_it_on_disk() {
     anna.sync().await;
     let (mut bob, id) = Raw::managed(&world, BOB, "desk").await;
     bob.say(PRESENCE).await;
-    while bob.messages().await.is_empty() {}
+    assert_eq!(bob.next_messages(1).await, ["1"]);
     assert_eq!((rows(&world.store, OFFLINE).await, rows(&world.store, MESSAGES).await), (0, 1));
     drop(bob);
     let (mut bob, _) = Raw::resume(&world, BOB, &id, 0).await;
@@ -336,7 +323,7 @@ async fn what_a_lost_session_has_no_room_for_waits_in_the_table_and_comes_behind
     let (mut bob, _) = Raw::resume(&world, BOB, &id, handled).await;
     let mut found = Vec::new();
     while found.len() < all {
-        found.extend(bob.messages().await);
+        found.extend(bob.next_messages(1).await);
         bob.acknowledge().await;
     }
     let expected: Vec<String> = (0..all).map(|n| n.to_string()).collect();
@@ -371,7 +358,8 @@ async fn a_lost_session_makes_room_for_a_login() {
     }
     let (lost, id) = Raw::managed(&world, ANNA, "lost").await;
     drop(lost);
-    while world.client("bob@site.example/x").await.jid.resource().is_empty() {}
+    // The server has noticed when another login is through.
+    world.client("bob@site.example/x").await;
     others.push(world.client("anna@site.example/new").await);
     assert_eq!(Raw::resume(&world, ANNA, &id, 0).await.1.name(), "failed");
 }

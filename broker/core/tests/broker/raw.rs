@@ -147,6 +147,18 @@ impl Raw {
         messages.filter_map(|message| message.attr("id").map(str::to_owned)).collect()
     }
 
+    /// Ids of the messages that come, until there are so many.
+    pub(crate) async fn next_messages(&mut self, count: usize) -> Vec<String> {
+        let come = async {
+            let mut found = Vec::new();
+            while found.len() < count {
+                found.extend(self.messages().await);
+            }
+            found
+        };
+        timeout(PATIENCE, come).await.expect("the messages come")
+    }
+
     /// Asks how many stanzas the server has handled.
     pub(crate) async fn acknowledged(&mut self) -> u32 {
         self.say("<r xmlns='urn:xmpp:sm:3'/>").await;

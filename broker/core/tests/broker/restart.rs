@@ -106,15 +106,7 @@ async fn a_session_that_finds_no_place_any_more_leaves_its_messages_to_the_accou
     assert_eq!(answer.name(), "failed", "{answer}");
     let bob = &mut sessions[0];
     bob.raw("<presence/>").await;
-    let come = async {
-        let mut found = Vec::new();
-        while found.len() < 2 {
-            let come = bob.pending().await;
-            found.extend(come.iter().filter(|it| it.body().is_some()).map(|it| it.id().unwrap().to_owned()));
-        }
-        found
-    };
-    assert_eq!(tokio::time::timeout(Duration::from_secs(20), come).await.expect("they come"), ["3", "4"]);
+    assert_eq!(bob.next_messages(2).await, ["3", "4"]);
 }
 
 #[tokio::test]
@@ -137,11 +129,7 @@ async fn a_session_whose_client_was_told_more_than_the_disk_knows_is_not_resumed
     assert_eq!((answer.name(), answer.attr("h")), ("failed", Some("0")), "{answer}");
     bob.bind("desk").await;
     bob.say("<presence/>").await;
-    let mut found = Vec::new();
-    while found.is_empty() {
-        found = bob.messages().await;
-    }
-    assert_eq!(found, ["2"], "what it has handled does not come again, the rest does");
+    assert_eq!(bob.next_messages(1).await, ["2"], "what it has handled does not come again, the rest does");
 }
 
 #[tokio::test]
@@ -163,11 +151,7 @@ async fn a_login_with_the_address_of_a_sleeping_session_gets_its_messages_at_onc
     let world = World::with_store(story.store).await;
     let mut bob = world.client(DESK).await;
     bob.say(&Stanza::presence(PresenceType::Available)).await;
-    let mut found = Vec::new();
-    while found.len() < 4 {
-        found.extend(bob.pending().await.into_iter().filter(|stanza| stanza.body().is_some()));
-    }
-    assert_eq!(found.len(), 4);
+    assert_eq!(bob.next_messages(4).await, ["1", "2", "3", "4"]);
     let (_, answer) = Raw::resume(&world, BOB, &story.bob.1, story.bob.0).await;
     assert_eq!(answer.name(), "failed");
 }

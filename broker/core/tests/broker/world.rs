@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use torg_core::limits::Limits;
@@ -82,6 +83,18 @@ impl World {
     /// Logs in over direct TLS.
     pub(crate) async fn client(&self, address: &str) -> Client {
         Client::login(self, address).await.unwrap()
+    }
+}
+
+impl World {
+    /// Waits until no more than so many sessions are left.
+    pub(crate) async fn left(&self, sessions: usize) {
+        let ended = async {
+            while self.broker.router().sessions() > sessions {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the sessions end");
     }
 }
 
