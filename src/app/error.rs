@@ -54,14 +54,9 @@ pub enum StartError {
         /// What is wrong, or the names that are known.
         text: String,
     },
-    /// The token of administrators is missing or too short.
-    #[error("The file {} cannot be used as the administrators' token: {text}.", .path.display())]
-    ConfigToken {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        text: String,
-    },
+    /// The token of administrators is missing, open to others or too short.
+    #[error("The administrators' token cannot be used: {0}.")]
+    ConfigToken(String),
     /// Certificate or key cannot be used.
     #[error("TLS cannot be set up: {0}.")]
     ConfigTls(#[from] TlsError),

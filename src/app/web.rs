@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 use torg_core::Broker;
 use torg_store::Engine;
 use torg_thing::Clock;
-use torg_wire::secret::Secret;
 use tracing::warn;
 
 use super::bridges::LineStates;
@@ -26,9 +25,6 @@ use crate::concentrator::Tree;
 use crate::config::{BrokerConfig, Settings, WebConfig};
 use crate::console::status::Vitals;
 use crate::console::{self, Console};
-
-/// Shortest token of administrators: 16 characters of base64 are 96 bits.
-const TOKEN_CHARS_MIN: usize = 16;
 
 /// Bound and not yet served.
 pub(super) struct Bound {
@@ -101,7 +97,7 @@ impl Bound {
             websocket: config.websocket.clone().or(own),
             origins: config.origins.clone(),
             channel_binding: config.channel_binding,
-            admin_token: config.admin_token_file.as_deref().map(token).transpose()?,
+            admin_token: config.admin_token().map_err(StartError::ConfigToken)?,
             vitals: Arc::clone(&vitals),
             challenges: Arc::default(),
         });
@@ -177,14 +173,4 @@ fn bind_socket(path: &Path) -> std::io::Result<UnixListener> {
     std::fs::set_permissions(&part, Permissions::from_mode(0o600))?;
     std::fs::rename(&part, path)?;
     Ok(listener)
-}
-
-fn token(file: &Path) -> Result<Secret<String>, StartError> {
-    let wrong = |text: String| StartError::ConfigToken { path: file.to_owned(), text };
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let token = text.lines().next().unwrap_or_default().trim();
-    if token.len() < TOKEN_CHARS_MIN {
-        return Err(wrong(format!("its first line has fewer than {TOKEN_CHARS_MIN} characters")));
-    }
-    Ok(Secret::new(token.to_owned()))
 }

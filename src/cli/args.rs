@@ -242,7 +242,7 @@ pub enum Peer {
     /// Walk to another server: DNS, TCP, TLS, certificate, what it offers; name the one thing that fails
     #[command(
         after_help = "It opens a stream as the server would, authenticates nobody and sends no stanza. Exit code 0 \
-        if the server can be talked to, 1 if not.\n\n\
+        if the server can be talked to, 1 if not. For this server's own domain it prints what DNS must say.\n\n\
         Example:\n  torg peer check other.example --config torg.toml\n  torg peer check other.example --json"
     )]
     Check(PeerCheck),

@@ -6,9 +6,11 @@ mod bridges;
 mod checked;
 mod components;
 mod diff;
+mod listen;
 mod peers;
 mod raw;
 mod read;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -16,10 +18,11 @@ mod web;
 pub use checked::{
     BridgeConfig, BrokerConfig, ConcentratorConfig, Config, FederationConfig, RemoteConfig, Settings, TlsFiles,
 };
-pub use components::{COMPONENTS_MAX, ComponentConfig, ComponentsConfig, SECRET_CHARS_MIN};
+pub use components::{COMPONENTS_MAX, ComponentConfig, ComponentsConfig};
 pub use diff::{LineChange, LineKey, RestartNeeded, lines, needs_restart};
 pub use peers::PEERS_MAX;
 pub use read::{CONF_D_FILES_MAX, load, parse};
+pub use secret::SECRET_CHARS_MIN;
 pub use web::WebConfig;
 
 /// A commented sample configuration, which loads as it is.

@@ -4,7 +4,6 @@
 //! all files are added up; every other section stands in exactly one file, so that nobody wonders which one counts.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use torg_core::limits::{Limits, Rate};
@@ -17,6 +16,7 @@ use torg_wire::xep::server_info::Contacts;
 use super::bridges::{bridges, has_bridge};
 use super::checked::{self, BrokerConfig, ConcentratorConfig, Config, RemoteConfig, Settings, TlsFiles};
 use super::components;
+use super::listen::{listeners, one_port_one_kind};
 use super::peers;
 use super::raw::{
     Raw, RawBroker, RawConcentrator, RawContact, RawFormat, RawLevel, RawLimits, RawListen, RawLog, RawRegistration,
@@ -221,12 +221,6 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
         peers: raw.peer,
     };
     let federation = peers::check(document, parts, domain.as_ref(), errors);
-    for (index, address) in c2s_tls.iter().enumerate() {
-        if address.port() != 0 && c2s.contains(address) {
-            let message = format!("{address} is in c2s too; one port speaks one of the two");
-            errors.push(document.error_at(&format!("broker.listen.c2s_tls[{index}]"), message));
-        }
-    }
     let client_ca = raw.auth.client_ca.as_deref().map(|text| check_client_ca(document, text, errors));
     let web = [("https", https, 443), ("http", http, 80), ("admin", admin, 5290)].map(|(key, list, port)| {
         listeners(document, &format!("broker.listen.{key}"), Some(list.unwrap_or_default()), port, errors)
@@ -239,6 +233,18 @@ fn check_broker(document: &Document<'_>, raw: RawBroker, errors: &mut Vec<Config
     let services = domain.as_ref().map(checked::own_services).unwrap_or_default();
     let taken = components::Taken { own: domain.as_ref(), services: &services, federation: federation.as_ref() };
     let components = components::check(document, component, &raw.component, &taken, errors);
+    let (s2s, s2s_tls) = federation.as_ref().map_or((&[][..], &[][..]), |on| (&on.s2s, &on.s2s_tls));
+    let kinds = [
+        ("c2s", &c2s[..]),
+        ("c2s_tls", &c2s_tls),
+        ("s2s", s2s),
+        ("s2s_tls", s2s_tls),
+        ("https", &web.https),
+        ("http", &web.http),
+        ("admin", &web.admin),
+        ("component", &components.listen),
+    ];
+    one_port_one_kind(document, &kinds, errors);
     let contacts = check_contacts(document, raw.contact, errors);
     let tls = raw.tls.map(|tls| check_tls(document, &tls, domain.as_ref(), errors));
     Some(BrokerConfig {
@@ -317,51 +323,6 @@ fn limits(raw: &RawLimits) -> Limits {
     limits.unauthenticated = number(raw.unauthenticated, limits.unauthenticated);
     limits.unauthenticated_per_address = number(raw.unauthenticated_per_address, limits.unauthenticated_per_address);
     limits
-}
-
-/// Addresses to listen on. A list that is absent has one entry: every IPv4 interface on the standard port.
-fn listeners(
-    document: &Document<'_>,
-    key: &str,
-    texts: Option<Vec<String>>,
-    port: u16,
-    errors: &mut Vec<ConfigError>,
-) -> Vec<SocketAddr> {
-    let Some(texts) = texts else {
-        return vec![SocketAddr::from(([0, 0, 0, 0], port))];
-    };
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for (index, text) in texts.iter().enumerate() {
-        let at = format!("{key}[{index}]");
-        match text.parse::<SocketAddr>() {
-            Ok(address) if address.port() != 0 && addresses.contains(&address) => {
-                errors.push(document.error_at(&at, format!("{address} is listed twice")));
-            }
-            Ok(address) => addresses.push(address),
-            Err(_) => {
-                let error = document.error_at(&at, format!("\"{text}\" is not an address to listen on"));
-                let error =
-                    error.allowed(format!("IP and port, such as 127.0.0.1:{port}, 0.0.0.0:{port} or [::]:{port}"));
-                errors.push(error.suggest(listener_like(text, port)));
-            }
-        }
-    }
-    addresses
-}
-
-/// What was probably meant by an address to listen on.
-fn listener_like(text: &str, port: u16) -> Option<String> {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, found)) if found.parse::<u16>().is_ok() => (host, found.to_owned()),
-        _ => (text, port.to_string()),
-    };
-    let host = match host {
-        "localhost" => "127.0.0.1",
-        "" | "*" => "0.0.0.0",
-        host => host,
-    };
-    let candidate = format!("{host}:{port}");
-    candidate.parse::<SocketAddr>().is_ok().then_some(candidate)
 }
 
 fn check_tls(

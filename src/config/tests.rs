@@ -71,6 +71,7 @@ fn errors_of_files(files: &[(&str, &str)]) -> Vec<String> {
 
 mod components;
 mod peers;
+mod web;
 
 #[test]
 fn a_small_configuration_gets_the_standard_ports() {

@@ -1,15 +1,17 @@
 //! The web and its certificates: the listeners `https`, `http` and `admin`, the sections `[broker.web]` and `[broker.acme]`.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use torg_thing::config::{ConfigError, Document};
 use torg_wire::jid::BareJid;
+use torg_wire::secret::Secret;
 
 use super::read::path;
+use super::secret::read_secret;
 use crate::acme::{AcmeConfig, Challenge};
 
 /// Most names in one certificate; authorities allow 100.
@@ -29,7 +31,8 @@ pub(super) struct RawWeb {
     /// Default: false.
     #[serde(default)]
     pub(super) channel_binding: bool,
-    /// File with the token that requests to the admin listener must bear, in its first line. Needed beyond the loopback.
+    /// File with the token that requests to the admin listener must bear, in its first line, with at least 16 characters; nobody else may
+    /// read the file. Needed beyond the loopback.
     pub(super) admin_token_file: Option<String>,
 }
 
@@ -80,6 +83,19 @@ pub struct WebConfig {
     pub admin_token_file: Option<PathBuf>,
 }
 
+/// How the operator comes to a token.
+const ADVICE: &str = "a file with a secret of its own, such as: (umask 077; openssl rand -base64 24 > admin.token)";
+
+impl WebConfig {
+    /// The administrators' token, if there is one.
+    ///
+    /// # Errors
+    /// What is wrong with its file.
+    pub fn admin_token(&self) -> Result<Option<Secret<String>>, String> {
+        self.admin_token_file.as_deref().map(read_secret).transpose()
+    }
+}
+
 /// The directory of Let's Encrypt.
 const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
@@ -92,21 +108,40 @@ pub(super) fn check_web(
 ) -> WebConfig {
     let raw = raw.unwrap_or_default();
     for (index, origin) in raw.origins.iter().enumerate() {
-        if !is_origin(origin) {
+        let meant = as_browsers_say(origin);
+        if meant.as_ref() != Some(origin) {
             let error =
                 document.error_at(&format!("broker.web.origins[{index}]"), format!("\"{origin}\" is no origin"));
-            errors.push(error.allowed("scheme and host, such as https://app.site.example"));
+            let error = error.allowed("scheme and host as browsers say them, such as https://app.site.example");
+            errors.push(error.suggest(meant));
         }
     }
     if let Some(url) = &raw.websocket
-        && !url.starts_with("wss://")
+        && !url.strip_prefix("wss://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
     {
         let error =
             document.error_at("broker.web.websocket", format!("\"{url}\" is no address of a protected WebSocket"));
         errors.push(error.allowed("wss://HOST/PATH"));
     }
-    let admin_token_file =
-        raw.admin_token_file.map(|text| readable(document, "broker.web.admin_token_file", &text, errors));
+    let admin_token_file = raw.admin_token_file.map(|text| {
+        let file = path(document, "broker.web.admin_token_file", &text, errors);
+        if let Err(text) = read_secret(&file) {
+            errors.push(document.error_at("broker.web.admin_token_file", text).allowed(ADVICE));
+        }
+        file
+    });
+    let no_web = https.is_empty() && http.is_empty();
+    for (key, is_idle, needs) in [
+        ("websocket", raw.websocket.is_some() && no_web, "https or http"),
+        ("origins", !raw.origins.is_empty() && no_web, "https or http"),
+        ("channel_binding", raw.channel_binding && https.is_empty(), "https"),
+        ("admin_token_file", admin_token_file.is_some() && admin.is_empty(), "admin"),
+    ] {
+        if is_idle {
+            let message = format!("has no effect: [broker.listen] names no {needs}");
+            errors.push(document.error_at(&format!("broker.web.{key}"), message));
+        }
+    }
     for (index, address) in admin.iter().enumerate().filter(|(_, address)| !address.ip().is_loopback()) {
         if admin_token_file.is_none() {
             let message =
@@ -157,11 +192,18 @@ pub(super) fn check_acme(
     }
     let ca = raw.ca.map(|text| readable(document, "broker.acme.ca", &text, errors));
     let domain = domain?;
+    if is_address(domain.domain()) {
+        let message = format!("orders certificates for names, and {domain} is an address");
+        errors.push(document.error_at("broker.acme", message));
+    }
     let mut domains = vec![domain.domain().to_owned()];
     for (index, name) in raw.domains.iter().enumerate() {
         match BareJid::parse(name) {
             Ok(jid) if jid.local().is_none() && jid.as_str() == domain.as_str() => {}
-            Ok(jid) if jid.local().is_none() => domains.push(jid.domain().to_owned()),
+            Ok(jid) if jid.local().is_none() && domains.iter().any(|known| known == jid.domain()) => errors.push(
+                document.error_at(&format!("broker.acme.domains[{index}]"), format!("\"{name}\" is listed twice")),
+            ),
+            Ok(jid) if jid.local().is_none() && !is_address(jid.domain()) => domains.push(jid.domain().to_owned()),
             _ => errors
                 .push(document.error_at(&format!("broker.acme.domains[{index}]"), format!("\"{name}\" is no domain"))),
         }
@@ -176,6 +218,10 @@ pub(super) fn check_acme(
     Some(AcmeConfig { directory, contact: raw.contact, domains, challenge, ca })
 }
 
+fn is_address(domain: &str) -> bool {
+    domain.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+}
+
 fn readable(document: &Document<'_>, key: &str, text: &str, errors: &mut Vec<ConfigError>) -> PathBuf {
     let file = path(document, key, text, errors);
     if let Err(error) = std::fs::File::open(&file) {
@@ -184,8 +230,18 @@ fn readable(document: &Document<'_>, key: &str, text: &str, errors: &mut Vec<Con
     file
 }
 
-/// Scheme and host, perhaps a port, nothing behind (RFC 6454 §6.2).
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@']))
+/// Scheme, host, perhaps a port and nothing behind, as a browser says it: in lower case and without the port that goes without saying
+/// (RFC 6454 §6.2). `None` if it is none.
+fn as_browsers_say(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let (scheme, rest) = text.split_once("://")?;
+    let usual = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.strip_suffix(usual).unwrap_or(authority);
+    let is_host = !host.is_empty() && !host.contains(['@', ' ', '*', '\\']);
+    is_host.then(|| format!("{scheme}://{host}"))
 }

@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{Read, Write},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Command,
 };
@@ -32,7 +33,9 @@ struct Own {
 impl Own {
     fn start(listen: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
+        let token = folder.path().join("token");
+        fs::write(&token, format!("{TOKEN}\n")).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
         let text = format!(
             "[broker]\ndomain = \"{DOMAIN}\"\n[broker.listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = []\n{listen}\n\
              [store]\npath = \"torg.db\"\n{more}"

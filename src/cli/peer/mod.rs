@@ -1,13 +1,16 @@
-//! `torg peer check`: the whole way to another server, step by step, and the one thing that fails with what to do about it.
+//! `torg peer check`: the whole way to another server, step by step, and the one thing that fails with what to do about it. For our own
+//! domain, what DNS must say of it.
 
 use serde::Serialize;
 
+mod records;
 mod walk;
 
 use self::walk::{Cause, Report};
 use super::args;
 use super::run::block_on;
 use super::{Failure, Terminal, printable};
+use crate::config::BrokerConfig;
 use crate::{catalog, config};
 
 /// What `--json` prints.
@@ -27,6 +30,9 @@ pub(super) fn run(command: &args::Peer, terminal: &mut Terminal<'_>) -> Result<(
         Ok(config) => config.settings,
         Err(errors) => return Err(super::check::tell(&errors, "configuration", terminal)?),
     };
+    if arguments.domain.eq_ignore_ascii_case(settings.broker.domain.domain()) {
+        return tell_own(arguments, &settings.broker, terminal);
+    }
     let report = block_on(async { Ok(walk::walk(&settings, &arguments.domain).await) })?;
     if arguments.json {
         terminal.json(&Printed { domain: &arguments.domain, ok: report.cause.is_none(), report: &report })?;
@@ -41,6 +47,22 @@ pub(super) fn run(command: &args::Peer, terminal: &mut Terminal<'_>) -> Result<(
         Some(_) if arguments.json => Err(Failure::Reported),
         Some(cause) => Err(Failure::failed(printable(&format!("{} {}", report.text, cause.advice())))),
     }
+}
+
+/// Our own domain is not walked to, but it has to be found by others.
+fn tell_own(arguments: &args::PeerCheck, broker: &BrokerConfig, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let wanted = records::wanted(broker);
+    if arguments.json {
+        return Ok(terminal.json(&wanted)?);
+    }
+    terminal.line(&format!("{} is this server. So that others find it, DNS must say:", broker.domain))?;
+    for record in &wanted.records {
+        terminal.line(record)?;
+    }
+    for remark in &wanted.remarks {
+        terminal.line(remark)?;
+    }
+    Ok(())
 }
 
 impl Cause {

@@ -153,6 +153,33 @@ fn an_entity_bomb_is_refused_at_its_first_bytes() {
 }
 
 #[test]
+fn what_would_cost_much_before_login_is_refused_at_its_limit() {
+    let open = |attributes: &str, inside: &str| OPEN.replace("/>", &format!("{attributes}>{inside}</open>"));
+    let attributes = |count: usize| (0..count).map(|n| format!(" a{n}=''")).collect::<String>();
+    let bindings = |count: usize| (0..count).map(|n| format!(" xmlns:p{n}='q'")).collect::<String>();
+    let deep = |depth: usize| "<a>".repeat(depth) + &"</a>".repeat(depth);
+    for (within, beyond) in [
+        // The element itself counts, and the three attributes of `open`, one of which is a binding.
+        (open("", &deep(7)), open("", &deep(8))),
+        (open("", &"<a/>".repeat(63)), open("", &"<a/>".repeat(64))),
+        (open(&attributes(13), ""), open(&attributes(14), "")),
+        (open(&bindings(10), ""), open(&bindings(17), "")),
+    ] {
+        let mut fine = world();
+        tell(&mut fine, &within);
+        assert_eq!(fine.closed, None, "{within}");
+        refused(world(), &beyond, "policy-violation");
+    }
+}
+
+#[test]
+fn there_is_no_starttls_below_a_message() {
+    let mut opened = world();
+    tell(&mut opened, OPEN);
+    refused(opened, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "not-authorized");
+}
+
+#[test]
 fn comments_instructions_and_declarations_are_refused() {
     for message in ["<!-- -->", "<?pi?>", "<?xml version='1.0'?><presence xmlns='jabber:client'/>"] {
         refused(logged_in(), message, "restricted-xml");
