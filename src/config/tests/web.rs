@@ -81,8 +81,8 @@ fn every_mistake_about_the_web_has_its_place() {
             6,
             &["origins[0]", "is no origin", "https://app.site.example"],
         ),
-        (https, "[broker.web]\norigins = [\"https://App.example/\"]", 6, &["did you mean", "https://app.example\""]),
-        (https, "[broker.web]\norigins = [\"https://app.example:443\"]", 6, &["did you mean", "https://app.example\""]),
+        (https, "[broker.web]\norigins = [\"https://App.example/\"]", 6, &["did you mean", "`https://app.example`"]),
+        (https, "[broker.web]\norigins = [\"https://app.example:443\"]", 6, &["did you mean", "`https://app.example`"]),
         (https, "[broker.web]\norigins = [\"https://*.example\"]", 6, &["is no origin"]),
         (
             https,

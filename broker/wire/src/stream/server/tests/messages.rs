@@ -159,11 +159,11 @@ fn what_would_cost_much_before_login_is_refused_at_its_limit() {
     let bindings = |count: usize| (0..count).map(|n| format!(" xmlns:p{n}='q'")).collect::<String>();
     let deep = |depth: usize| "<a>".repeat(depth) + &"</a>".repeat(depth);
     for (within, beyond) in [
-        // The element itself counts, and the three attributes of `open`, one of which is a binding.
+        // What `open` has itself counts: an element, two attributes, a binding.
         (open("", &deep(7)), open("", &deep(8))),
         (open("", &"<a/>".repeat(63)), open("", &"<a/>".repeat(64))),
-        (open(&attributes(13), ""), open(&attributes(14), "")),
-        (open(&bindings(10), ""), open(&bindings(17), "")),
+        (open(&attributes(14), ""), open(&attributes(15), "")),
+        (open(&bindings(15), ""), open(&bindings(16), "")),
     ] {
         let mut fine = world();
         tell(&mut fine, &within);
