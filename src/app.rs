@@ -249,6 +249,7 @@ impl Appliance {
             tree: &appliance.tree,
             lines: appliance.bridges.states(),
             certificate_source: certificates::source(&appliance.settings.broker),
+            addresses: &appliance.addresses,
         };
         appliance.web = Some(web.serve(&parts)?);
         appliance.warn_of_expiry();

@@ -1,5 +1,6 @@
 //! Puts the console together: its listeners, the socket beside the store, and the task that orders certificates.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -49,6 +50,7 @@ pub(super) struct Parts<'a> {
     pub(super) tree: &'a Arc<Tree>,
     pub(super) lines: Arc<LineStates>,
     pub(super) certificate_source: &'static str,
+    pub(super) addresses: &'a Addresses,
 }
 
 impl Bound {
@@ -89,6 +91,7 @@ impl Bound {
             certificate_source: parts.certificate_source,
             acme: report.clone(),
             peers: ArcSwap::from_pointee(named_peers(&settings.broker)),
+            listeners: listeners(parts.addresses),
         });
         let console = Arc::new(Console {
             domain: settings.broker.domain.clone(),
@@ -129,6 +132,14 @@ impl Web {
 fn named_peers(broker: &BrokerConfig) -> Vec<Box<str>> {
     let peers = broker.federation.iter().flat_map(|federation| &federation.peers.peers);
     peers.map(|peer| peer.domain.as_str().into()).collect()
+}
+
+fn listeners(addresses: &Addresses) -> BTreeMap<String, Vec<String>> {
+    let mut listeners = BTreeMap::<String, Vec<String>>::new();
+    for (kind, address) in addresses.each() {
+        listeners.entry(kind.to_owned()).or_default().push(address.to_string());
+    }
+    listeners
 }
 
 impl Drop for Web {

@@ -65,6 +65,13 @@ pub enum Command {
     /// The configuration file itself: a commented sample, and its JSON Schema for editors
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show how the running appliance is: listeners, sessions, peers, store, certificate, lines and nodes
+    #[command(
+        after_help = "It asks through a socket beside the store, which only the appliance's own user and root may open. Exit code 0 \
+        if it is ready, 1 if it is not, or does not run.\n\n\
+        Example:\n  torg status --config /etc/torg/torg.toml\n  torg status --json"
+    )]
+    Status(StatusArguments),
     /// Save the state of the appliance to one file, while it runs or not
     #[command(
         after_help = "FILE holds the accounts with their keys, rosters and waiting messages, and the private keys of the local \
@@ -105,6 +112,17 @@ pub struct Run {
     /// After READY, print one line `ADDRESS KIND HOST:PORT` for every bound listener
     #[arg(long)]
     pub print_addresses: bool,
+}
+
+/// `torg status`.
+#[derive(Args, Debug)]
+pub struct StatusArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The configuration that names the store.
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// `torg backup`.

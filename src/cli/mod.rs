@@ -18,6 +18,7 @@ mod peer;
 mod profile;
 mod readings;
 mod run;
+mod status;
 mod terminal;
 
 pub use password::{PASSWORD_BYTES_MAX, Password};
@@ -102,6 +103,7 @@ pub fn run(arguments: args::Arguments, terminal: &mut Terminal<'_>) -> Result<()
         Command::Profile(command) => profile::run(&command, terminal),
         Command::Restore(arguments) => backup::restore(&arguments, terminal),
         Command::Run(arguments) => run::run(&arguments, terminal),
+        Command::Status(arguments) => status::run(&arguments, terminal),
         Command::Version => Ok(terminal.line(&format!("torg {}", env!("CARGO_PKG_VERSION")))?),
     }
 }

@@ -17,6 +17,8 @@ use torg_thing::{
     ObservationReceiver, ObservationSender, Partition, Severity, Sniffer, SourceId, Timestamp, observations,
 };
 
+use crate::console::status::UnwellNode;
+
 /// Open messages kept per node; the oldest gives way. Bridges open one per kind of event, so few suffice.
 const MESSAGES_MAX: usize = 16;
 
@@ -132,6 +134,27 @@ impl Tree {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Nodes with an open message, by name, at most so many.
+    #[must_use]
+    pub fn unwell(&self, most: usize) -> Vec<UnwellNode> {
+        let state = self.read();
+        let gravest = |entry: &Entry| entry.messages.iter().max_by_key(|message| message.severity).cloned();
+        let mut unwell: Vec<_> =
+            state.nodes.iter().filter_map(|(node, entry)| Some((node.to_string(), gravest(entry)?))).collect();
+        drop(state);
+        unwell.sort_by(|one, other| one.0.cmp(&other.0));
+        unwell.truncate(most);
+        let told = |(node, message): (String, NodeMessage)| {
+            let state = match message.severity {
+                Severity::Information => "information",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            UnwellNode { node, state: state.to_owned(), message: message.text }
+        };
+        unwell.into_iter().map(told).collect()
     }
 
     /// What bridges observed; one concentrator at a time takes it.

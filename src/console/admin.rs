@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 use super::Console;
 use super::http::{Answer, Kind, text, typed, with};
 use super::metrics;
+use super::status::Status;
 
 pub(super) async fn answer<B>(console: &Console, kind: Kind, address: Option<IpAddr>, request: &Request<B>) -> Answer {
     if let Some(refused) = refusal(console, kind, address, request.headers()) {
@@ -19,11 +20,14 @@ pub(super) async fn answer<B>(console: &Console, kind: Kind, address: Option<IpA
     match request.uri().path() {
         "/metrics" => typed(StatusCode::OK, metrics::KIND, metrics::text(&status().await)),
         "/healthz" => {
-            let reasons = status().await.reasons;
-            let (code, word) = match reasons.is_empty() {
-                true => (StatusCode::OK, "ready"),
-                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+            let Status { reasons, degraded, .. } = status().await;
+            let (code, word) = match (reasons.is_empty(), degraded.is_empty()) {
+                (true, true) => (StatusCode::OK, "ready"),
+                // It serves: whoever would send its clients elsewhere would only lose them what still works.
+                (true, false) => (StatusCode::OK, "degraded"),
+                (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
             };
+            let reasons: Vec<String> = reasons.into_iter().chain(degraded).collect();
             typed(code, "application/json", json!({"status": word, "reasons": reasons}).to_string())
         }
         // Whoever hears this hears it from a process that runs.

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `torg_build_info` | | The appliance |
 //! | `torg_ready` | | 1 if nothing is in the way of serving |
+//! | `torg_degraded` | | 1 if something does not work although it serves |
 //! | `torg_uptime_seconds` | seconds | Time since the start |
 //! | `torg_sessions` | | Bound sessions |
 //! | `torg_unauthenticated_connections` | | Connections not logged in |
@@ -26,6 +27,8 @@
 //! | `torg_peer_failed` | | 1 if the configured peer was looked for in vain and is left alone for a while |
 //! | `torg_peer_queue_stanzas` | | Stanzas waiting for the configured peer |
 //! | `torg_store_up` | | 1 if the store answers |
+//! | `torg_store_writable` | | 1 if the disk took the last write |
+//! | `torg_store_refusals_total` | | Writes that the disk refused |
 //! | `torg_store_bytes` | bytes | Size of the store, its write-ahead log included |
 //! | `torg_store_free_bytes` | bytes | Free space on the disk of the store |
 //! | `torg_certificate_expiry_timestamp_seconds` | seconds | End of the certificate, since 1970 |
@@ -57,6 +60,7 @@ pub(super) fn text(status: &Status) -> String {
     let build = vec![("version", status.version.clone())];
     page.0.register("build", "The appliance", Info::new(build));
     page.gauge("ready", "1 if nothing is in the way of serving", u64::from(status.reasons.is_empty()));
+    page.gauge("degraded", "1 if something does not work although it serves", u64::from(!status.degraded.is_empty()));
     page.measure("uptime", Unit::Seconds, "Time since the start", status.uptime_seconds);
     clients(&mut page, status);
     peers(&mut page, status);
@@ -109,6 +113,8 @@ fn peers(page: &mut Page, status: &Status) {
 fn keeping(page: &mut Page, status: &Status) {
     let store = &status.store;
     page.gauge("store_up", "1 if the store answers", u64::from(store.answers));
+    page.gauge("store_writable", "1 if the disk took the last write", u64::from(store.refused.is_none()));
+    page.counter("store_refusals", "Writes that the disk refused", store.refusals);
     page.measure("store", Unit::Bytes, "Size of the store, its write-ahead log included", store.bytes);
     if let Some(free) = store.free_bytes {
         page.measure("store_free", Unit::Bytes, "Free space on the disk of the store", free);

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use torg_core::s2s::{LinkReport, LinkState};
 use torg_core::{Entrance, Numbers};
-use torg_store::Engine;
+use torg_store::{Engine, Health};
 use torg_thing::{Clock, Timestamp};
 
 use crate::acme;
@@ -20,6 +20,10 @@ use crate::concentrator::Tree;
 
 /// Free space below which new durable writes are about to fail: a write-ahead log grows by some megabytes before it is folded in.
 pub const SPACE_LOW: u64 = 16 * 1024 * 1024;
+
+/// Free space from which a disk that refused is tried again. With less, a write as small as the trial may find room in the log where a
+/// message does not.
+const PROBE_FREE_MIN: u64 = 1024 * 1024;
 
 /// How long the store may take to answer before it counts as stuck.
 const STORE_WITHIN: Duration = Duration::from_secs(5);
@@ -46,6 +50,8 @@ pub struct Vitals {
     pub acme: Option<Arc<acme::Report>>,
     /// Domains of the peers that the operator has named.
     pub peers: ArcSwap<Vec<Box<str>>>,
+    /// Where it listens, by kind.
+    pub listeners: BTreeMap<String, Vec<String>>,
 }
 
 /// How the appliance is at one moment; the JSON of `/status` and `torg status --json`.
@@ -59,6 +65,12 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Why it is not ready; empty if it is.
     pub reasons: Vec<String>,
+    /// What it cannot do although it is ready; empty if there is nothing.
+    #[serde(default)]
+    pub degraded: Vec<String>,
+    /// Where it listens, by kind.
+    #[serde(default)]
+    pub listeners: BTreeMap<String, Vec<String>>,
     /// Bound sessions.
     pub sessions: usize,
     /// Connections that have not logged in.
@@ -80,7 +92,24 @@ pub struct Status {
     /// External components, by domain, and whether each is connected.
     #[serde(default)]
     pub components: BTreeMap<String, bool>,
+    /// Those of them that have something to complain of, the first [`UNWELL_MAX`] by name.
+    #[serde(default)]
+    pub unwell: Vec<UnwellNode>,
 }
+
+/// A node with an open message.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct UnwellNode {
+    /// Its source and its name.
+    pub node: String,
+    /// `information`, `warning` or `error`.
+    pub state: String,
+    /// Its gravest message.
+    pub message: String,
+}
+
+/// Most nodes that are told of one by one: a screen or two; whoever has more looks at the line they are on.
+pub const UNWELL_MAX: usize = 50;
 
 /// What has happened since the start.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -134,6 +163,12 @@ pub struct StoreStatus {
     pub free_bytes: Option<u64>,
     /// Whether it answers.
     pub answers: bool,
+    /// Why its disk refused the last write; absent if it took it.
+    #[serde(default)]
+    pub refused: Option<String>,
+    /// How often the disk has refused since the start.
+    #[serde(default)]
+    pub refusals: u64,
 }
 
 /// The certificate in force.
@@ -168,8 +203,14 @@ impl Vitals {
         let asked = tokio::time::timeout(STORE_WITHIN, self.store.query(ANSWERS, Vec::new())).await;
         let path = self.store_path.clone();
         let (bytes, free_bytes) = tokio::task::spawn_blocking(move || space(&path)).await.unwrap_or_default();
-        let store =
-            StoreStatus { path: self.store_path.clone(), bytes, free_bytes, answers: matches!(asked, Ok(Ok(_))) };
+        // While the disk refuses, each look tries it again once there is room: it heals without waiting for the next message.
+        let Health { refused, refusals } = match free_bytes.is_none_or(|free| free >= PROBE_FREE_MIN) {
+            true => tokio::time::timeout(STORE_WITHIN, torg_store::probe(&*self.store)).await.ok(),
+            false => None,
+        }
+        .unwrap_or_else(|| self.store.health());
+        let answers = matches!(asked, Ok(Ok(_)));
+        let store = StoreStatus { path: self.store_path.clone(), bytes, free_bytes, answers, refused, refusals };
         let certificate = self.certificate();
         let lines = self.lines.all();
         Status {
@@ -177,6 +218,8 @@ impl Vitals {
             domain: domain.to_owned(),
             uptime_seconds: self.started.elapsed().as_secs(),
             reasons: reasons(&store, &certificate),
+            degraded: degraded(&store),
+            listeners: self.listeners.clone(),
             sessions: numbers.sessions,
             unauthenticated: numbers.unauthenticated,
             waiting: numbers.waiting,
@@ -186,6 +229,7 @@ impl Vitals {
             certificate,
             lines,
             nodes: self.tree.len(),
+            unwell: self.tree.unwell(UNWELL_MAX),
             components: self.entrance.components().into_iter().collect(),
         }
     }
@@ -257,13 +301,22 @@ fn reasons(store: &StoreStatus, certificate: &CertificateStatus) -> Vec<String> 
     if !store.answers {
         reasons.push("the store does not answer".to_owned());
     }
-    if store.free_bytes.is_some_and(|free| free < SPACE_LOW) {
-        reasons.push("the disk of the store is full: nothing new is kept, what is live goes on".to_owned());
-    }
     if certificate.days_left < 0 {
         reasons.push(format!("the certificate ended at {}", certificate.until));
     }
     reasons
+}
+
+/// What it cannot do, or not for long. It is ready all the same: who is there goes on talking.
+fn degraded(store: &StoreStatus) -> Vec<String> {
+    let mut degraded = Vec::new();
+    if let Some(why) = &store.refused {
+        degraded
+            .push(format!("the disk of the store takes nothing, so nothing new is kept; what is live goes on ({why})"));
+    } else if store.free_bytes.is_some_and(|free| free < SPACE_LOW) {
+        degraded.push("the disk of the store is nearly full: soon nothing new is kept".to_owned());
+    }
+    degraded
 }
 
 /// Bytes of the store and bytes free where it is.
@@ -286,12 +339,21 @@ impl Status {
             domain: "site.example".to_owned(),
             uptime_seconds: 1,
             reasons: Vec::new(),
+            degraded: Vec::new(),
+            listeners: BTreeMap::new(),
             sessions: 0,
             unauthenticated: 0,
             waiting: 0,
             totals: totals(&Numbers::default()),
             peers: PeersStatus::default(),
-            store: StoreStatus { path: "torg.db".into(), bytes: 1, free_bytes: Some(SPACE_LOW), answers: true },
+            store: StoreStatus {
+                path: "torg.db".into(),
+                bytes: 1,
+                free_bytes: Some(SPACE_LOW),
+                answers: true,
+                refused: None,
+                refusals: 0,
+            },
             certificate: CertificateStatus {
                 source: "files".to_owned(),
                 until: "2026-01-01T00:00:00Z".to_owned(),
@@ -305,6 +367,7 @@ impl Status {
             lines: BTreeMap::from([("plant/meters".to_owned(), None)]),
             components: BTreeMap::from([("rooms.site.example".to_owned(), true)]),
             nodes: 0,
+            unwell: Vec::new(),
         }
     }
 }
@@ -354,13 +417,25 @@ mod tests {
     #[test]
     fn what_works_is_ready() {
         assert_eq!(reasons(&store(), &certificate(0)), Vec::<String>::new());
+        assert_eq!(degraded(&store()), Vec::<String>::new());
     }
 
     #[test]
     fn each_fault_is_a_reason_of_its_own() {
-        let broken = StoreStatus { free_bytes: Some(SPACE_LOW - 1), answers: false, ..store() };
+        let broken = StoreStatus { answers: false, ..store() };
         let reasons = reasons(&broken, &certificate(-1));
-        assert_eq!(reasons.len(), 3, "{reasons:?}");
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+    }
+
+    #[test]
+    fn a_full_disk_degrades_and_is_no_reason_to_turn_clients_away() {
+        for full in [
+            StoreStatus { free_bytes: Some(SPACE_LOW - 1), ..store() },
+            StoreStatus { refused: Some("no space".into()), refusals: 1, ..store() },
+        ] {
+            assert_eq!(degraded(&full).len(), 1);
+            assert_eq!(reasons(&full, &certificate(0)), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -158,7 +158,9 @@ fn the_service_manager_is_told_of_start_watchdog_reload_and_stop() {
 #[test]
 fn help_names_every_command_and_the_first_steps() {
     let help = text(&torg(&["help"]).stdout);
-    for command in ["run", "check", "demo", "account", "node", "profile", "config", "backup", "restore", "version"] {
+    for command in
+        ["run", "check", "demo", "account", "node", "profile", "config", "status", "backup", "restore", "version"]
+    {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {help}");
     }
     assert!(help.contains("torg config sample > torg.toml"), "{help}");

@@ -5,8 +5,10 @@
 mod backup;
 mod command;
 mod demo;
+mod full;
 mod lifecycle;
 mod reload;
 mod remote;
+mod status;
 mod store;
 mod world;

@@ -69,6 +69,25 @@ pub enum StoreError {
     },
 }
 
+/// How writing goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Why the disk refused the last write; `None` if it took it.
+    pub refused: Option<String>,
+    /// Groups of writes that the disk has refused since the start.
+    pub refusals: u64,
+}
+
+const PROBE: &str = "UPDATE torg_schema SET version = version";
+
+/// Tries whether the disk takes writes again, where it did not: without it nobody would know before the next message.
+pub async fn probe(engine: &dyn Engine) -> Health {
+    if engine.health().refused.is_some() {
+        drop(engine.write(Batch::new().run(PROBE, [])).await); // the engine notes how it went
+    }
+    engine.health()
+}
+
 /// A database. Object safe: services hold an `Arc<dyn Engine>`.
 ///
 /// What every engine promises, checked by [`conformance::check`](crate::conformance::check): a batch is atomic; a write that answered
@@ -96,6 +115,11 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] when a guard does not hold, [`StoreError::Constraint`], and what the disk says.
     async fn write(&self, batch: Batch) -> Result<Vec<u64>, StoreError>;
+
+    /// How writing goes; engines that cannot tell say that all is well.
+    fn health(&self) -> Health {
+        Health::default()
+    }
 
     /// Copies the whole database beside itself, `label` in the name; nothing to do (`None`) for engines without files.
     ///

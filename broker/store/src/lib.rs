@@ -35,7 +35,7 @@ pub mod testing;
 mod value;
 
 pub use batch::{Batch, STATEMENTS_MAX, Statement};
-pub use engine::{Engine, ROWS_MAX, StoreError};
+pub use engine::{Engine, Health, ROWS_MAX, StoreError, probe};
 pub use migrate::{MigrateError, Migration, Migrations, migrate};
 pub use open::OpenError;
 pub use snapshot::{Schemas, snapshot};

@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_fro
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::open::folder;
-use crate::{Batch, Engine, OpenError, ROWS_MAX, Row, Rows, STATEMENTS_MAX, StoreError, Value};
+use crate::{Batch, Engine, Health, OpenError, ROWS_MAX, Row, Rows, STATEMENTS_MAX, StoreError, Value};
 
 /// Batches waiting for the writer; above it writers wait their turn.
 const WAITING_MAX: usize = 1024;
@@ -52,6 +52,7 @@ pub struct Sqlite {
     /// Absent for a database in memory: the writer's connection is the only one that sees it.
     readers: Option<Readers>,
     path: Option<PathBuf>,
+    health: Arc<Mutex<Health>>,
 }
 
 struct Readers {
@@ -110,11 +111,13 @@ impl Sqlite {
 
     fn start(connection: Connection, readers: Option<Readers>, path: Option<PathBuf>) -> Result<Self, StoreError> {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
+        let health = Arc::<Mutex<Health>>::default();
+        let noted = Arc::clone(&health);
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(connection, waiting))
+            .spawn(move || serve(connection, waiting, &noted))
             .map_err(|error| StoreError::Disk { message: error.to_string() })?;
-        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), readers, path })
+        Ok(Sqlite { jobs: Some(jobs), writer: Some(writer), readers, path, health })
     }
 
     async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
@@ -180,6 +183,10 @@ impl Engine for Sqlite {
         self.ask(|answer| Job::Write { batch, answer }).await
     }
 
+    fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn copy(&self, label: &str) -> Result<Option<PathBuf>, StoreError> {
         let Some(path) = &self.path else {
             return Ok(None);
@@ -238,7 +245,7 @@ fn configure(connection: &Connection, busy: Duration) -> Result<(), rusqlite::Er
 }
 
 /// The writer's thread: takes whatever waits, commits it together, answers.
-fn serve(mut connection: Connection, mut waiting: mpsc::Receiver<Job>) {
+fn serve(mut connection: Connection, mut waiting: mpsc::Receiver<Job>, health: &Mutex<Health>) {
     while let Some(job) = waiting.blocking_recv() {
         let mut next = Some(job);
         let mut group = Vec::new();
@@ -247,7 +254,7 @@ fn serve(mut connection: Connection, mut waiting: mpsc::Receiver<Job>) {
                 Job::Write { batch, answer } => group.push((batch, answer)),
                 other => {
                     // Answers in order: what was written before is seen.
-                    commit_group(&mut connection, &mut group);
+                    commit_group(&mut connection, &mut group, health);
                     serve_other(&connection, other);
                 }
             }
@@ -255,7 +262,7 @@ fn serve(mut connection: Connection, mut waiting: mpsc::Receiver<Job>) {
                 next = waiting.try_recv().ok();
             }
         }
-        commit_group(&mut connection, &mut group);
+        commit_group(&mut connection, &mut group, health);
     }
 }
 
@@ -270,12 +277,13 @@ fn serve_other(connection: &Connection, job: Job) {
 
 type Waiting = (Batch, oneshot::Sender<Result<Vec<u64>, StoreError>>);
 
-fn commit_group(connection: &mut Connection, group: &mut Vec<Waiting>) {
+fn commit_group(connection: &mut Connection, group: &mut Vec<Waiting>, health: &Mutex<Health>) {
     if group.is_empty() {
         return;
     }
     let (batches, answers): (Vec<Batch>, Vec<_>) = group.drain(..).unzip();
     let results = write_group(connection, &batches);
+    note(health, &results);
     for (position, answer) in answers.into_iter().enumerate() {
         let result = match &results {
             Ok(results) => results.get(position).cloned().unwrap_or(Err(StoreError::Closed)),
@@ -286,10 +294,28 @@ fn commit_group(connection: &mut Connection, group: &mut Vec<Waiting>) {
 }
 
 /// The outer error is of the whole group (nothing is kept), the inner ones are of one batch each.
-fn write_group(
-    connection: &mut Connection,
-    batches: &[Batch],
-) -> Result<Vec<Result<Vec<u64>, StoreError>>, StoreError> {
+type Written = Result<Vec<Result<Vec<u64>, StoreError>>, StoreError>;
+
+/// Notes whether the disk takes writes, and tells the operator when that changes: once, not for each message.
+fn note(health: &Mutex<Health>, results: &Written) {
+    let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);
+    match results {
+        Err(StoreError::Disk { message }) => {
+            health.refusals = health.refusals.saturating_add(1);
+            if health.refused.is_none() {
+                tracing::error!(%message, "The disk of the store refuses writes: nothing new is kept, what is live goes on.");
+            }
+            health.refused = Some(message.clone());
+        }
+        // One that was undone for another reason says nothing of the disk.
+        Ok(written) if written.iter().any(Result::is_ok) && health.refused.take().is_some() => {
+            tracing::info!("The disk of the store takes writes again.");
+        }
+        _ => {}
+    }
+}
+
+fn write_group(connection: &mut Connection, batches: &[Batch]) -> Written {
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure)?;
     let mut results = Vec::with_capacity(batches.len());
     for batch in batches {
@@ -297,6 +323,9 @@ fn write_group(
         let written = write_batch(&savepoint, batch);
         if written.is_ok() {
             savepoint.commit().map_err(failure)?;
+        } else if let Err(full @ StoreError::Disk { .. }) = written {
+            // SQLite may have undone everything by itself, savepoints and all.
+            return Err(full);
         } else {
             savepoint.finish().map_err(failure)?; // a savepoint's default is to undo
         }

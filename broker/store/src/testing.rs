@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use crate::{Batch, Engine, Rows, StoreError, Value};
+use crate::{Batch, Engine, Health, Rows, StoreError, Value};
 
 /// How the chosen write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +25,25 @@ pub struct Flaky {
     seen: AtomicU64,
     /// The write to fail, from 1; 0 is never.
     failing: AtomicU64,
+    /// Every write is refused, as on a full disk.
+    full: AtomicBool,
 }
 
 impl Flaky {
     /// A wrapper that does not fail until told to.
     pub fn new(inner: Arc<dyn Engine>, fault: Fault) -> Self {
-        Flaky { inner, fault, seen: AtomicU64::new(0), failing: AtomicU64::new(0) }
+        Flaky { inner, fault, seen: AtomicU64::new(0), failing: AtomicU64::new(0), full: AtomicBool::new(false) }
     }
 
     /// Counts from now on, and fails the `nth` write (from 1). 0 fails none.
     pub fn fail_at(&self, nth: u64) {
         self.seen.store(0, Ordering::SeqCst);
         self.failing.store(nth, Ordering::SeqCst);
+    }
+
+    /// From now on every write is refused, as on a full disk, or none is.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
     }
 
     /// Writes since the count was last set: tells a test how many faults there are to try.
@@ -52,6 +59,9 @@ impl Engine for Flaky {
     }
 
     async fn write(&self, batch: Batch) -> Result<Vec<u64>, StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StoreError::Disk { message: "database or disk is full".to_owned() });
+        }
         let nth = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
         let fails = nth == self.failing.load(Ordering::SeqCst);
         if fails && self.fault == Fault::Refused {
@@ -62,6 +72,10 @@ impl Engine for Flaky {
             return Err(StoreError::Disk { message: "a fault test lost this answer".to_owned() });
         }
         written
+    }
+
+    fn health(&self) -> Health {
+        self.inner.health()
     }
 
     async fn copy(&self, label: &str) -> Result<Option<PathBuf>, StoreError> {

@@ -44,7 +44,10 @@ impl<C> Connection<C> {
                 self.machine.credentials(found, now());
             }
             Question::StoreKeys { account, keys } => {
-                self.credentials().add_keys(&account, keys).await?;
+                // The login has succeeded without them; the client is asked again at its next one.
+                if let Err(error) = self.credentials().add_keys(&account, keys).await {
+                    tracing::debug!(%error, %account, "Better keys could not be kept.");
+                }
                 self.machine.keys_stored(now());
             }
             Question::Tokens { account, client } => {
@@ -57,6 +60,12 @@ impl<C> Connection<C> {
                 let answer = match self.credentials().use_token(&token_use, self.since).await {
                     Ok(issued) => Ok(issued),
                     Err(TokenRefused::Outdated) => Err(Failure::NotAuthorized),
+                    // Only a new one was wanted: whoever has shown the password gets in without, even if the disk is full. A use
+                    // that cannot be counted could be played again, so that is another matter.
+                    Err(TokenRefused::Unavailable(error)) if token_use.used.is_none() => {
+                        tracing::debug!(%error, account = %token_use.account, "No token could be kept.");
+                        Ok(None)
+                    }
                     Err(TokenRefused::Unavailable(error)) => return Err(error),
                 };
                 self.machine.token_used(answer, now());

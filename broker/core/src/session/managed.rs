@@ -271,6 +271,28 @@ impl Queue {
         refused
     }
 
+    /// The disk took nothing of the stage, but the client is there: what comes from senders goes to it all the same, with the numbers it
+    /// was to have, and lives in memory until it is acknowledged. `false` if that cannot be: the client is away, or some of it comes out of
+    /// the table of offline messages, where it stays; then [`Queue::end_stage`] has to follow.
+    pub(crate) fn end_stage_in_memory(&self) -> bool {
+        let mut guard = self.lock();
+        let inner: &mut Inner = &mut guard;
+        let Some(managed) = inner.managed.as_deref_mut() else { return false };
+        let staged = managed.staging.min(inner.parcels.len());
+        let is_stored = |parcel: &Parcel| parcel.care.as_deref().is_some_and(|care| care.offline.is_some());
+        if managed.detached || inner.gone || inner.parcels.iter().take(staged).any(is_stored) {
+            return false;
+        }
+        managed.staging = 0;
+        for mut parcel in inner.parcels.drain(..staged) {
+            parcel.care = None;
+            managed.keep(parcel);
+        }
+        drop(guard);
+        self.wake();
+        true
+    }
+
     /// Nothing goes to the disk any more.
     pub(crate) fn seal(&self) {
         if let Some(managed) = self.lock().managed.as_deref_mut() {

@@ -27,7 +27,14 @@ const BEHIND_MAX: u64 = 1 << 31;
 /// All sessions that are on the disk sleep; they wait for their clients as long as any other.
 pub(crate) async fn fall_asleep(router: &Router) -> Result<(), StoreError> {
     let kept = &router.shared().sm;
-    kept.engine.write(table::all_sleep()).await?;
+    match kept.engine.write(table::all_sleep()).await {
+        Ok(_) => {}
+        // Those that were asleep before still are; the others wait for the next start, which has room to wake them.
+        Err(error @ StoreError::Disk { .. }) => {
+            tracing::error!(%error, "The disk takes nothing: sessions of the last run cannot be resumed until the next start.");
+        }
+        Err(error) => return Err(error),
+    }
     let all = table::all_asleep(&*kept.engine).await?;
     if all.is_empty() {
         return Ok(());

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
-use torg_store::Batch;
+use torg_store::{Batch, StoreError};
 use torg_wire::jid::BareJid;
 use torg_wire::sasl::Authenticated;
 use torg_wire::stanza::StanzaCondition;
@@ -196,6 +196,9 @@ impl Sm {
             match self.router.shared().sm.engine.write(table::behind(id)).await {
                 Ok(_) => self.counts().is_behind = true,
                 // What is not durable was handled all the same. Only a crash before the disk takes writes again could tell.
+                Err(error @ StoreError::Disk { .. }) => {
+                    tracing::debug!(%error, "A count could not be noted on the disk.")
+                }
                 Err(error) => tracing::warn!(%error, session = %session.jid, "A count could not be noted on the disk."),
             }
         }

@@ -1,4 +1,9 @@
 //! Writing messages to the disk before they are written to their session, and deleting their rows once they are acknowledged.
+//!
+//! # Why
+//! While the disk takes nothing, people and things that are there go on talking: a message to a client that is connected goes to it from
+//! memory, so that only a crash before it is acknowledged could lose it. One to a client that is away is refused, since nobody could
+//! promise its sender anything.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -86,6 +91,12 @@ async fn write(session: &Arc<Session>, sm: &Sm, stage: &Stage) {
             session.queue.end_stage(true);
         }
         Err(error) => {
+            if matches!(error, StoreError::Disk { .. }) && session.queue.end_stage_in_memory() {
+                let mut counts = sm.counts();
+                counts.has_row &= !is_first;
+                counts.delete = counts.delete.max(delete);
+                return;
+            }
             {
                 let mut counts = sm.counts();
                 counts.failed = true;
@@ -99,7 +110,12 @@ async fn write(session: &Arc<Session>, sm: &Sm, stage: &Stage) {
 
 /// The disk does not take them: their senders hear of it, the session goes on with everything else.
 fn refuse(session: &Arc<Session>, sm: &Sm, error: &StoreError) {
-    tracing::error!(%error, session = %session.jid, "Messages could not be written to the disk.");
+    let told = "Messages could not be written to the disk.";
+    match error {
+        // The store says so once for all.
+        StoreError::Disk { .. } => tracing::debug!(%error, session = %session.jid, "{told}"),
+        _ => tracing::error!(%error, session = %session.jid, "{told}"),
+    }
     for parcel in session.queue.end_stage(false) {
         // One that is in the table of offline messages stays there; its receipt is dropped.
         if parcel.receipt.is_none() {

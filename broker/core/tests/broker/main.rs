@@ -8,6 +8,7 @@ mod client;
 mod components;
 mod events;
 mod faults;
+mod full;
 mod generations;
 mod hostile;
 mod limits;
