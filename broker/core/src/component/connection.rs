@@ -256,7 +256,9 @@ impl Connection {
         let unwritten = std::mem::take(&mut self.in_flight);
         let waiting = self.component.as_ref().map(|component| component.line.let_go(&self.wake)).unwrap_or_default();
         for parcel in unwritten.into_iter().chain(waiting) {
-            self.router.bounce(&parcel.header, StanzaCondition::RemoteServerTimeout);
+            if !parcel.passage.as_ref().is_some_and(|passage| passage.is_kept(&self.router, &parcel.header)) {
+                self.router.bounce(&parcel.header, StanzaCondition::RemoteServerTimeout);
+            }
         }
     }
 }

@@ -11,16 +11,20 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use torg_wire::stanza::{Stanza, StanzaCondition};
 
+use crate::transit::Passage;
+
 /// Stanzas that wait for one component: some seconds of a busy one. Above: `resource-constraint` to the sender.
 pub const COMPONENT_STANZAS: usize = 1_024;
 /// Bytes that wait for one component: a few of the longest stanzas. Above: `resource-constraint` to the sender.
 pub const COMPONENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// A stanza on its way to a component: as bytes for its stream, and what is needed to answer it if it does not get there.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) header: Stanza,
     pub(super) text: Bytes,
+    /// Ends when the stanza was written, or its sender has been told that it was not.
+    pub(super) passage: Option<Passage>,
 }
 
 /// The queue of one component.
@@ -117,7 +121,11 @@ mod tests {
     use super::*;
 
     fn parcel(size: usize) -> Parcel {
-        Parcel { header: Stanza::message(torg_wire::stanza::MessageType::Chat), text: vec![b' '; size].into() }
+        Parcel {
+            header: Stanza::message(torg_wire::stanza::MessageType::Chat),
+            text: vec![b' '; size].into(),
+            passage: None,
+        }
     }
 
     fn held() -> (Line, Arc<Notify>) {

@@ -34,6 +34,7 @@ use crate::limits::Limits;
 use crate::s2s::Budget;
 use crate::service;
 use crate::session::now;
+use crate::transit;
 
 /// Connections that have not said their handshake: all components of a machine that start at once, and one that does not know how.
 pub const COMPONENTS_UNPROVEN: usize = 32;
@@ -95,7 +96,8 @@ impl Components {
         if !component.line.is_held() {
             return Some(Err(StanzaCondition::RemoteServerTimeout)); // without writing it first
         }
-        let parcel = Parcel { header: service::header(stanza), text: to_bytes(stanza).into() };
+        let passage = transit::passage_out(Arc::as_ptr(component).addr(), stanza);
+        let parcel = Parcel { header: service::header(stanza), text: to_bytes(stanza).into(), passage };
         Some(component.line.push(parcel))
     }
 

@@ -102,7 +102,22 @@ impl Router {
         Ok(())
     }
 
-    /// The last items of one account for a client of another server, as far as its user may read them.
+    /// An account has just let a contact see its presence: the contact's clients, whose wishes may be known for long, get its last items
+    /// as if they had come on line now (XEP-0163 §4.3.2).
+    pub(crate) async fn introduce_owner(&self, owner: &BareJid, contact: &BareJid) -> Result<(), StoreError> {
+        let clients: Vec<(Jid, Arc<Wishes>)> = if self.is_local(contact.as_jid()) {
+            let sessions = self.available(contact.as_str()).into_iter();
+            sessions.filter_map(|it| Some((it.jid.as_jid().clone(), it.interest.wishes()?))).collect()
+        } else {
+            self.shared().pubsub.remotes.known(contact, owner)
+        };
+        for (jid, wishes) in clients {
+            self.last_items_of(owner, &jid, &wishes).await?;
+        }
+        Ok(())
+    }
+
+    /// The last items of one account for a client of a contact, as far as its user may read them.
     async fn last_items_of(&self, account: &BareJid, jid: &Jid, wishes: &Wishes) -> Result<(), StoreError> {
         let pubsub = &self.shared().pubsub;
         let contact = jid.to_bare();

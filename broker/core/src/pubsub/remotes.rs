@@ -105,6 +105,14 @@ impl Remotes {
         }
     }
 
+    /// Clients of a contact that the account sees, with what they want, as far as it is known.
+    pub(super) fn known(&self, contact: &BareJid, account: &BareJid) -> Vec<(Jid, Arc<Wishes>)> {
+        let inner = self.lock();
+        let resources = inner.contacts.get(contact.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let seen = resources.iter().filter(|resource| resource.seen_by.contains(account));
+        seen.filter_map(|resource| Some((resource.jid.clone(), Arc::clone(resource.wishes.as_ref()?)))).collect()
+    }
+
     /// Clients of a contact that the account sees and that want events of that node.
     pub(super) fn wishing(&self, contact: &BareJid, account: &BareJid, node: &str) -> Vec<Jid> {
         let inner = self.lock();

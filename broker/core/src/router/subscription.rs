@@ -59,7 +59,7 @@ impl Router {
         }
         self.subscription_to(&contact, owner, request, stanza).await?;
         match request {
-            Request::Subscribed => self.show_all_to(owner, &contact, true),
+            Request::Subscribed => self.appear_to_friend(owner, &contact).await?,
             Request::Unsubscribed if before.contact_sees_user() => self.show_all_to(owner, &contact, false),
             _ => {}
         }
@@ -138,7 +138,7 @@ impl Router {
                 // "subscribed" is never granted in turn, so this goes no deeper.
                 Box::pin(self.subscription_to(from, owner, Request::Subscribed, granted)).await?;
                 if new {
-                    self.show_all_to(owner, from, true);
+                    self.appear_to_friend(owner, from).await?;
                 }
             }
             Inbound::Told { saw } => {
@@ -223,6 +223,12 @@ impl Router {
                 letter.give(session);
             }
         }
+    }
+
+    /// The account has let the contact see its presence: it sees who is there, and hears of what was published last.
+    async fn appear_to_friend(&self, owner: &BareJid, contact: &BareJid) -> Result<(), StoreError> {
+        self.show_all_to(owner, contact, true);
+        Box::pin(self.introduce_owner(owner, contact)).await
     }
 
     /// All available sessions of the account appear to the contact, or vanish from it.

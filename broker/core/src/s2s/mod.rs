@@ -48,7 +48,6 @@ use self::roll::Roll;
 use self::table::Table;
 use crate::c2s::Gate;
 use crate::limits::Limits;
-use crate::offline::is_storable;
 use crate::router::Router;
 use crate::service;
 use crate::session::now;
@@ -124,11 +123,7 @@ impl Links {
         let Some(link) = self.table.link(from.domain(), to.domain(), now) else {
             return Err(StanzaCondition::ResourceConstraint);
         };
-        let passage = if transit::is_wanted() && is_storable(stanza) {
-            transit::passage(Arc::as_ptr(&link).addr(), || Arc::new(stanza.clone()))
-        } else {
-            None
-        };
+        let passage = transit::passage_out(Arc::as_ptr(&link).addr(), stanza);
         let parcel = Parcel { header: service::header(stanza), text: to_bytes(stanza).into(), passage };
         match link.push(parcel, now) {
             Pushed::Taken => Ok(()),

@@ -29,6 +29,7 @@ use torg_wire::stanza::Stanza;
 pub(crate) use resume::resume;
 pub(crate) use table::{MIGRATIONS, forget};
 
+use crate::offline::is_storable;
 use crate::session::now;
 use crate::sm::{self, Origin, Ticket};
 
@@ -129,6 +130,11 @@ pub(crate) fn passage(place: usize, stanza: impl FnOnce() -> Arc<Stanza>) -> Opt
     carried().or_else(|| {
         sm::passage(place, |router, origin, ticket| router.shared().transit.begin(stanza(), origin, ticket))
     })
+}
+
+/// As [`passage`], for a stanza that may not be one to keep, on its way out of this broker.
+pub(crate) fn passage_out(place: usize, stanza: &Stanza) -> Option<Passage> {
+    if is_wanted() && is_storable(stanza) { passage(place, || Arc::new(stanza.clone())) } else { None }
 }
 
 /// The passage of a message that has its row already.

@@ -286,3 +286,17 @@ async fn who_publishes_at_once_to_one_node_is_heard_each_time() {
     let answer = sessions[0].ask(&items("i", "n").with_to(service)).await;
     assert_eq!(answer.payload().unwrap().child(ns::PUBSUB, "items").unwrap().children().count(), 20);
 }
+
+#[tokio::test]
+async fn a_friend_who_is_let_in_later_gets_the_last_items_then() {
+    let world = World::new().await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    let mut bob = world.client("bob@site.example/desk").await;
+    anna.online().await;
+    shows(&mut bob, &wishes(TUNE), Some(&wishes(TUNE))).await;
+    assert_eq!(condition(&anna.ask(&publish("p", TUNE, Some("last"), payload("x"))).await), None);
+    assert_eq!(events(&bob.pending().await), 0, "not yet a friend");
+    befriend(&mut anna, &mut bob).await;
+    let found = bob.pending().await;
+    assert_eq!(events(&found), 1, "{found:?}");
+}

@@ -71,6 +71,7 @@ async fn a_friend_elsewhere_whose_client_asks_for_it_hears_of_what_is_published(
 async fn a_contact_whose_wishes_were_known_before_it_became_a_friend_hears_of_what_is_published() {
     let Two { mut anna, mut bob, here: _here, there: _there, .. } = Two::new(Policy::Pkix, true).await;
     anna.available().await;
+    done(&mut anna, publish("before", TUNE)).await;
     shows_wishes(&bob).await;
     anna.presence(PresenceType::Subscribe, "bob@two.example").await;
     bob.sees(PresenceType::Subscribe).await;
@@ -80,6 +81,7 @@ async fn a_contact_whose_wishes_were_known_before_it_became_a_friend_hears_of_wh
     anna.sees(PresenceType::Subscribe).await;
     anna.presence(PresenceType::Subscribed, "bob@two.example").await;
     bob.sees(PresenceType::Subscribed).await;
+    assert_eq!(event(&mut bob).await, ("anna@one.example".to_owned(), "before".to_owned()), "the last item");
     done(&mut anna, publish("now", TUNE)).await;
     assert_eq!(event(&mut bob).await, ("anna@one.example".to_owned(), "now".to_owned()));
 }

@@ -58,6 +58,11 @@ impl Interest {
         self.lock().wishes.as_ref().is_some_and(|wishes| wishes.has(node))
     }
 
+    /// What is wanted, as far as it is known.
+    pub(super) fn wishes(&self) -> Option<Arc<Wishes>> {
+        self.lock().wishes.clone()
+    }
+
     /// Notes what presence says; `initial` if the session was not there before. Answers whether there is something new to learn.
     pub(super) fn claim(&self, caps: Option<Arc<Caps>>, initial: bool) -> bool {
         let mut claim = self.lock();
