@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
+use torg_core::tcp;
 use torg_core::tls::{ClientTls, TlsError, Trust, client_bindings};
 use torg_wire::jid::{BareJid, FullJid, ResourcePart};
 use torg_wire::sasl::{Failure, Login};
@@ -211,18 +212,8 @@ fn ended(server: &str, account: &BareJid, fault: ClientFault) -> ConnectError {
 async fn open(server: &str) -> Result<TcpStream, ConnectError> {
     let addresses = tokio::net::lookup_host(server).await;
     let addresses = addresses.map_err(|error| ConnectError::NoAddress { server: server.to_owned(), error })?;
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => {
-                // Stanzas are small and waited for; a failure only costs speed.
-                let _ = tcp.set_nodelay(true);
-                return Ok(tcp);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(ConnectError::Unreachable { server: server.to_owned(), error: last })
+    let connected = tcp::connect(addresses).await;
+    connected.map_err(|error| ConnectError::Unreachable { server: server.to_owned(), error })
 }
 
 type Tls = tokio_rustls::client::TlsStream<TcpStream>;

@@ -31,6 +31,7 @@ mod services;
 mod session;
 mod sm;
 mod sweep;
+pub mod tcp;
 pub mod tls;
 mod transit;
 mod xep;

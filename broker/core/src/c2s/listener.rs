@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+
+use crate::tcp;
 
 /// A source of connections.
 pub trait Listener: Send + 'static {
@@ -18,19 +18,12 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
 }
 
-/// Silence after which the kernel asks a peer whether it is still there, and how often it asks again: a gateway behind a NAT loses its
-/// mapping after some minutes, and a dead peer is found within two.
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
-
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
     async fn accept(&mut self) -> io::Result<(TcpStream, Option<IpAddr>)> {
         let (stream, address) = TcpListener::accept(self).await?;
-        // We write whole batches; waiting for more would only add delay.
-        stream.set_nodelay(true)?;
-        SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
+        tcp::watch(&stream)?;
         Ok((stream, Some(address.ip())))
     }
 }

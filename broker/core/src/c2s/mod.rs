@@ -1,7 +1,4 @@
 //! Client connections: accepting, TLS, and one task for each (RFC 6120, RFC 7590, XEP-0368).
-//!
-//! # Why
-//! `socket2`: keep-alive options of TCP, which the standard library does not set. tokio uses it itself.
 
 mod backoff;
 mod bound;

@@ -4,15 +4,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
-use crate::limits::STUCK;
+use crate::tcp;
 
 /// One place where a server of a domain may be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,18 +95,9 @@ pub trait Connector: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpConnector;
 
-/// As for clients: a dead peer is found within two minutes.
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
-
 #[async_trait]
 impl Connector for TcpConnector {
     async fn connect(&self, target: &Target) -> io::Result<Pin<Box<dyn Socket>>> {
-        let stream = TcpStream::connect(target.address).await?;
-        stream.set_nodelay(true)?;
-        SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
-        // What is on its way keeps the kernel from asking, and it would repeat itself for a quarter of an hour.
-        SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK))?;
-        Ok(Box::pin(stream))
+        Ok(Box::pin(tcp::connect([target.address]).await?))
     }
 }
