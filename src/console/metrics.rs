@@ -220,7 +220,7 @@ mod tests {
 
     fn status() -> Status {
         let mut status = Status::sample();
-        let peer = PeerStatus { state: LinkState::Failed.name().to_owned(), waiting: 3 };
+        let peer = PeerStatus { state: LinkState::Failed.name().to_owned(), waiting: 3, why: String::new() };
         status.peers.configured.insert("other.example".to_owned(), peer);
         status.peers.links.insert(LinkState::Failed.name().to_owned(), 1);
         status

@@ -150,6 +150,9 @@ pub struct PeerStatus {
     pub state: String,
     /// Stanzas that wait for it.
     pub waiting: usize,
+    /// Why it is believed, or why it was not reached; empty before it was looked for.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// The store.
@@ -271,22 +274,26 @@ fn totals(numbers: &Numbers) -> Totals {
 /// Sums up links. A link of a subdomain belongs to the longest of the named domains.
 fn peers(links: &[LinkReport], named: &[Box<str>]) -> PeersStatus {
     let mut status = PeersStatus::default();
-    let mut states: BTreeMap<&str, (LinkState, usize)> =
-        named.iter().map(|domain| (&**domain, (LinkState::Idle, 0))).collect();
+    let mut states: BTreeMap<&str, (LinkState, usize, &str)> =
+        named.iter().map(|domain| (&**domain, (LinkState::Idle, 0, ""))).collect();
     for link in links {
         *status.links.entry(link.state.name().to_owned()).or_default() += 1;
         status.waiting = status.waiting.saturating_add(link.waiting);
         status.waiting_bytes = status.waiting_bytes.saturating_add(link.bytes);
         let of = named.iter().filter(|domain| is_within(&link.peer, domain)).max_by_key(|domain| domain.len());
-        if let Some((state, waiting)) = of.and_then(|domain| states.get_mut(&**domain)) {
-            *state = link.state.min(*state);
+        if let Some((state, waiting, why)) = of.and_then(|domain| states.get_mut(&**domain)) {
+            if link.state <= *state {
+                (*state, *why) = (link.state, &link.why);
+            }
             *waiting = waiting.saturating_add(link.waiting);
         }
     }
-    let each = states.into_iter();
-    status.configured = each
-        .map(|(domain, (state, waiting))| (domain.to_owned(), PeerStatus { state: state.name().to_owned(), waiting }))
-        .collect();
+    let told = |(state, waiting, why): (LinkState, usize, &str)| PeerStatus {
+        state: state.name().to_owned(),
+        waiting,
+        why: why.to_owned(),
+    };
+    status.configured = states.into_iter().map(|(domain, found)| (domain.to_owned(), told(found))).collect();
     status
 }
 
@@ -385,7 +392,13 @@ mod tests {
     }
 
     fn link(peer: &str, state: LinkState, waiting: usize) -> LinkReport {
-        LinkReport { peer: peer.into(), state, waiting, bytes: 100 * waiting }
+        LinkReport {
+            peer: peer.into(),
+            state,
+            waiting,
+            bytes: 100 * waiting,
+            why: format!("why it is {}", state.name()).into(),
+        }
     }
 
     #[test]
@@ -401,9 +414,9 @@ mod tests {
         let told: Vec<_> = status
             .configured
             .iter()
-            .map(|(domain, peer)| (domain.as_str(), peer.state.as_str(), peer.waiting))
+            .map(|(domain, peer)| (domain.as_str(), peer.state.as_str(), peer.waiting, peer.why.as_str()))
             .collect();
-        assert_eq!(told, [("other.example", "connected", 3), ("quiet.example", "idle", 0)]);
+        assert_eq!(told, [("other.example", "connected", 3, "why it is connected"), ("quiet.example", "idle", 0, "")]);
     }
 
     #[test]

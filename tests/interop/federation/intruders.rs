@@ -3,7 +3,9 @@
 
 use std::process::Command;
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     OURS, THEIRS,
@@ -26,8 +28,14 @@ struct Scene {
 impl Scene {
     /// `proof`: how the honest server is known here.
     fn new(proof: Proof) -> Self {
+        Self::with(proof, "")
+    }
+
+    /// With more about the honest server.
+    fn with(proof: Proof, more: &str) -> Self {
         let world = World::new();
-        let peers = [peer_section(THEIRS, &world.ca(), proof), peer_section(EVIL, &world.ca(), Proof::Certificate)];
+        let theirs = peer_section(THEIRS, &world.ca(), proof) + more;
+        let peers = [theirs, peer_section(EVIL, &world.ca(), Proof::Certificate)];
         let own = world.certificate(OURS, Kind::Good);
         let ours = Server::start(&world, Program::Torg, OURS, "anna", &own, Proof::Certificate, &peers.concat());
         world.dns.server(OURS, ours.s2s, 0);
@@ -162,6 +170,48 @@ fn a_server_without_a_certificate_is_told_that_it_must_have_one() {
     assert!(intruder.hears("</db:result>").contains("<not-authorized "));
     intruder.writes_as(&format!("eva@{THEIRS}/desk"));
     intruder.loses_its_stream("invalid-from");
+    scene.nothing_was_delivered();
+}
+
+/// The key that a server with this secret makes (XEP-0185 §2).
+fn dialback_key(secret: &str, id: &str) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hashed = hex(&Sha256::digest(secret));
+    let mut code = Hmac::<Sha256>::new_from_slice(hashed.as_bytes()).expect("a key of any length");
+    code.update(format!("{OURS} {THEIRS} {id}").as_bytes());
+    hex(&code.finalize().into_bytes())
+}
+
+#[test]
+fn a_server_that_shows_no_certificate_is_vouched_for_by_the_one_that_has_it_where_that_is_configured() {
+    let scene = Scene::with(Proof::Certificate, "without_certificate = \"dialback\"\n");
+    let (honest, more) = (scene.world.certificate(THEIRS, Kind::Good), "dialback_secret = \"known to the test\"");
+    let theirs = Server::start(&scene.world, Program::Prosody, THEIRS, "eva", &honest, Proof::Certificate, more);
+    scene.world.dns.server(THEIRS, theirs.s2s, 0);
+    let enter = |certificate: Option<&Files>| {
+        let mut stream = scene.enter(THEIRS, certificate, false);
+        stream.says("HEADER");
+        let header = stream.hears("</stream:features>");
+        let id = header.split(" id='").nth(1).and_then(|rest| rest.split('\'').next()).expect("a stream id").to_owned();
+        (stream, id)
+    };
+    let claim = |key: &str| format!("<db:result from='{THEIRS}' to='{OURS}'>{key}</db:result>");
+
+    let (mut own, id) = enter(None);
+    own.says(&claim(&dialback_key("known to the test", &id)));
+    assert!(own.hears("type='valid'").contains("type='valid'"));
+    own.says(&format!("<message type='chat' from='eva@{THEIRS}' to='anna@{OURS}'><body>it is me</body></message>"));
+    scene.anna.hears(&format!("eva@{THEIRS}"), "it is me");
+
+    let (mut forged, id) = enter(None);
+    forged.says(&claim(&dialback_key("guessed", &id)));
+    let end = forged.hears("</stream:stream>");
+    assert!(end.contains("type='invalid'") && end.contains("<not-authorized "), "{end}");
+
+    // Whoever shows a certificate is judged by it.
+    let (mut shown, id) = enter(Some(&scene.world.certificate(EVIL, Kind::Good)));
+    shown.says(&claim(&dialback_key("known to the test", &id)));
+    assert!(shown.hears("</db:result>").contains("<not-authorized "));
     scene.nothing_was_delivered();
 }
 

@@ -6,16 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
 use crate::commons::Commons;
-use crate::limits::{ClassLimits, Rate};
+use crate::limits::{ClassLimits, Limits, Rate};
 
-/// Requests of one domain to the broker itself per second: a server has many users, and each asks for disco once.
-pub(super) const REQUESTS_PER_SECOND: u32 = 100;
-/// Subscription requests of one domain per second; accounts of ours have their own limit of what waits for them.
-pub(super) const SUBSCRIPTIONS_PER_SECOND: u32 = 10;
 /// Every stanza counts as that many bytes more, so that empty ones are not free: routing costs as much as a short body.
 pub(super) const STANZA_COST: usize = 100;
-/// Streams of one domain at the same time: one for each of its services, and what is left of lost ones.
-pub(super) const STREAMS_PER_DOMAIN: usize = 16;
+/// Requests at once, as a multiple of those per second: a server has many users, and after a restart each asks for disco.
+const REQUESTS_AT_ONCE: u32 = 10;
 /// Domains kept in mind; beyond that those without a stream are forgotten at once, and no other gets one.
 const KEPT_MAX: usize = 4_096;
 
@@ -31,29 +27,26 @@ struct Left {
 }
 
 impl Budget {
-    fn new(rate: Rate, now: Instant) -> Self {
-        let per_second = |count| Bucket::new(Rate { per_second: count, burst: 10 * count }, now);
-        Budget(Mutex::new(Left {
-            bytes: Bucket::new(rate, now),
-            requests: per_second(REQUESTS_PER_SECOND),
-            subscriptions: per_second(SUBSCRIPTIONS_PER_SECOND),
-        }))
+    /// What a domain of another server has, with [`Limits::peer`](crate::limits::Limits).
+    fn of_peer(limits: &ClassLimits, now: Instant) -> Self {
+        Budget::new(limits, REQUESTS_AT_ONCE, now)
     }
 
     /// That of a class of accounts, for who speaks for many of them.
     pub(crate) fn of_class(limits: &ClassLimits, now: Instant) -> Self {
-        let each = |per_second: u32| Rate { per_second, burst: per_second.saturating_mul(2) };
+        Budget::new(limits, 2, now)
+    }
+
+    fn new(limits: &ClassLimits, requests_at_once: u32, now: Instant) -> Self {
+        let ClassLimits { rate, requests_per_second, subscriptions_per_minute } = *limits;
+        let requests =
+            Rate { per_second: requests_per_second, burst: requests_per_second.saturating_mul(requests_at_once) };
+        // A minute's subscriptions at once, and as many again within the minute.
+        let subscriptions = Rate { per_second: subscriptions_per_minute.div_ceil(60), burst: subscriptions_per_minute };
         Budget(Mutex::new(Left {
-            bytes: Bucket::new(limits.rate, now),
-            requests: Bucket::new(each(limits.requests_per_second), now),
-            // A minute's subscriptions at once, and as many again within the minute.
-            subscriptions: Bucket::new(
-                Rate {
-                    per_second: limits.subscriptions_per_minute.div_ceil(60),
-                    burst: limits.subscriptions_per_minute,
-                },
-                now,
-            ),
+            bytes: Bucket::new(rate, now),
+            requests: Bucket::new(requests, now),
+            subscriptions: Bucket::new(subscriptions, now),
         }))
     }
 
@@ -88,9 +81,9 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// The budget of a domain, for one more stream; `None` if it has too many. The stream holds it as long as it lives.
-    pub(crate) fn of(&self, domain: &str, rate: Rate, now: Instant) -> Option<Arc<Budget>> {
-        self.0.try_hold(domain, STREAMS_PER_DOMAIN, || Budget::new(rate, now))
+    /// The budget of a domain, for one more stream; `None` if it has as many as it may. The stream holds it as long as it lives.
+    pub(crate) fn of(&self, domain: &str, limits: &Limits, now: Instant) -> Option<Arc<Budget>> {
+        self.0.try_hold(domain, limits.streams_per_peer, || Budget::of_peer(&limits.peer, now))
     }
 
     /// Forgets the domains that have had no stream since the last call.
@@ -103,31 +96,35 @@ impl Budgets {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { per_second: 1_000, burst: 1_000 };
+    fn limits() -> Limits {
+        let rate = Rate { per_second: 1_000, burst: 1_000 };
+        let peer = ClassLimits { rate, requests_per_second: 5, subscriptions_per_minute: 7 };
+        Limits { peer, streams_per_peer: 3, ..Limits::default() }
+    }
 
     #[test]
     fn all_streams_of_a_domain_share_one_budget_and_no_other_domain_does() {
         let (all, now) = (Budgets::default(), Instant::now());
-        let [one, other] = [(); 2].map(|()| all.of("other.example", RATE, now).unwrap());
+        let [one, other] = [(); 2].map(|()| all.of("other.example", &limits(), now).unwrap());
         assert_eq!(one.take(900, 1, now), Duration::ZERO);
         assert!(other.take(1, 0, now) > Duration::ZERO);
-        assert_eq!(all.of("third.example", RATE, now).unwrap().take(1_000, 0, now), Duration::ZERO);
+        assert_eq!(all.of("third.example", &limits(), now).unwrap().take(1_000, 0, now), Duration::ZERO);
     }
 
     #[test]
-    fn streams_of_one_domain_have_a_limit() {
+    fn a_domain_has_as_many_streams_as_configured() {
         let (all, now) = (Budgets::default(), Instant::now());
-        let mut streams: Vec<_> = (0..STREAMS_PER_DOMAIN).map(|_| all.of("x", RATE, now).unwrap()).collect();
-        assert!(all.of("x", RATE, now).is_none());
+        let mut streams: Vec<_> = (0..3).map(|_| all.of("x", &limits(), now).unwrap()).collect();
+        assert!(all.of("x", &limits(), now).is_none());
         streams.pop();
-        assert!(all.of("x", RATE, now).is_some());
+        assert!(all.of("x", &limits(), now).is_some());
     }
 
     #[test]
-    fn requests_beyond_the_burst_are_refused() {
-        let (all, now) = (Budgets::default(), Instant::now());
-        let budget = all.of("x", RATE, now).unwrap();
-        let count = (0..20_000).filter(|_| budget.may_request(now)).count();
-        assert_eq!(count, usize::try_from(10 * REQUESTS_PER_SECOND).unwrap());
+    fn requests_and_subscriptions_beyond_what_is_configured_are_refused() {
+        let now = Instant::now();
+        let budget = Budgets::default().of("x", &limits(), now).unwrap();
+        assert_eq!((0..100).filter(|_| budget.may_request(now)).count(), 50);
+        assert_eq!((0..100).filter(|_| budget.may_subscribe(now)).count(), 7);
     }
 }

@@ -189,7 +189,7 @@ impl Connection {
             return;
         }
         let Some(links) = self.router.links() else { return };
-        self.budget = links.budgets.of(pair.remote.as_str(), links.limits.peer.rate, now());
+        self.budget = links.budgets.of(pair.remote.as_str(), &links.limits, now());
         if self.budget.is_none() {
             let error = StreamError::new(StreamCondition::ResourceConstraint);
             self.machine.close_with_error(error.with_text("Too many streams of your domain."));

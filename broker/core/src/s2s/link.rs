@@ -23,6 +23,9 @@ pub const WAITING_BYTES_OF_ALL: usize = 32 * 1024 * 1024;
 /// Stanzas that wait while a stream is there and cannot take them all at once.
 pub const LINKED_STANZAS: usize = 1_024;
 
+/// Characters of a reason that are kept: parts of it are the peer's own words.
+const WHY_CHARS: usize = 200;
+
 /// First pause after a failure, and the longest. Within it senders get the failure at once, and the peer and DNS are left alone.
 pub const PAUSE_MIN: Duration = Duration::from_secs(2);
 /// See [`PAUSE_MIN`].
@@ -44,6 +47,8 @@ struct Inner {
     carrier: Carrier,
     /// Failures since it last worked.
     failures: u32,
+    /// Why the peer is believed, or why it was not reached; for operators.
+    why: Box<str>,
 }
 
 /// A stanza on its way out: as bytes for the stream, and what is needed to answer it if it does not get there.
@@ -197,7 +202,13 @@ impl Link {
             Carrier::Failed { until, .. } if *until <= now => LinkState::Idle,
             Carrier::Failed { .. } => LinkState::Failed,
         };
-        LinkReport { peer: self.pair.remote.as_str().into(), state, waiting: inner.waiting.len(), bytes: inner.bytes }
+        let (peer, why) = (self.pair.remote.as_str().into(), inner.why.clone());
+        LinkReport { peer, state, waiting: inner.waiting.len(), bytes: inner.bytes, why }
+    }
+
+    /// Notes why the peer is believed, or why it was not reached.
+    pub(super) fn explain(&self, why: &str) {
+        self.lock().why = why.chars().take(WHY_CHARS).collect::<String>().into();
     }
 
     /// Whether nothing would be lost if it were forgotten.

@@ -183,6 +183,7 @@ impl Links {
         let reason = match judged {
             Ok(Verdict::Proven(by)) => {
                 tracing::debug!(remote, by, "A peer's certificate proves its domain.");
+                self.table.explain(remote, by);
                 return Standing::Proven;
             }
             Ok(Verdict::Unproven(reason)) => reason,
@@ -190,6 +191,7 @@ impl Links {
         };
         if self.federation.allows_dialback(remote, !chain.is_empty()) {
             tracing::debug!(remote, %reason, "A peer's certificate does not prove its domain; dialback may.");
+            self.table.explain(remote, &format!("dialback: {reason}"));
             return Standing::Dialback;
         }
         tracing::info!(remote, %reason, "A peer's certificate does not prove its domain.");

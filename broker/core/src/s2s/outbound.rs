@@ -105,6 +105,7 @@ pub(super) async fn look(router: Router, link: Arc<Link>) {
         Err(_) => Failure::timeout("it was not reached in time"),
     };
     tracing::warn!(pair = %link.pair, reason = %failure, "A peer could not be reached.");
+    link.explain(&failure.text);
     fail(&router, links, &link, failure.condition);
 }
 

@@ -11,6 +11,8 @@ pub struct LinkReport {
     pub waiting: usize,
     /// Their bytes.
     pub bytes: usize,
+    /// Why the other server is believed, or why it was not reached, as it was when last looked at; empty before.
+    pub why: Box<str>,
 }
 
 /// Whether a link can be used.

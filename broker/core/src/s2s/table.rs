@@ -52,6 +52,11 @@ impl Table {
         self.lock().links.values().flatten().map(|link| link.report(now)).collect()
     }
 
+    /// Notes why a peer is believed, or is not.
+    pub(super) fn explain(&self, remote: &str, why: &str) {
+        self.lock().links.get(remote).into_iter().flatten().for_each(|link| link.explain(why));
+    }
+
     /// Forgets links that hold nothing.
     pub(super) fn sweep(&self, now: Instant) {
         self.lock().sweep(now);
