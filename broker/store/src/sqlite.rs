@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params_from_iter};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -241,7 +242,10 @@ fn configure(connection: &Connection, busy: Duration) -> Result<(), rusqlite::Er
     connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;
-    connection.pragma_update(None, "trusted_schema", false)
+    connection.pragma_update(None, "trusted_schema", false)?;
+    // Without it SQLite looks at the values it is given, and prepares a statement anew for each new `LIMIT`: ten times the answer's cost.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// The writer's thread: takes whatever waits, commits it together, answers.
