@@ -33,8 +33,10 @@ pub const DETACHED_MAX: usize = 32_768;
 pub const TAKEOVER_TIME: Duration = Duration::from_secs(10);
 /// Stanzas written before the client is asked to acknowledge.
 pub const ASK_AFTER: usize = 16;
-/// Time after which it is asked for fewer.
-pub const ASK_DELAY: Duration = Duration::from_secs(1);
+/// Time between two questions for fewer. The question goes with the stanza: neither of us wakes up for it alone.
+pub const ASK_PAUSE: Duration = Duration::from_secs(2);
+/// Time after which it is asked for what was written in the pause, if nothing else was.
+pub const ASK_DELAY: Duration = Duration::from_secs(5);
 /// Time for the client's answer; then its connection is dead (XEP-0198 §4).
 pub const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Silence after which a client is asked whether it is still there (XEP-0478). The kernel's keep-alive finds dead hosts long before, so

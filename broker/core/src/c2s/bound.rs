@@ -28,11 +28,11 @@ impl Bound {
         Bound { router, session, in_flight: Vec::new(), management: None, ends: false }
     }
 
-    /// Takes the next stanzas, about `bytes` of them, as text to write.
-    pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize, framing: Framing, now: Instant) {
+    /// Takes the next stanzas, about `bytes` of them, as text to write. Answers whether the client is to be asked for an
+    /// acknowledgement behind them.
+    pub(super) fn take(&mut self, out: &mut Vec<u8>, bytes: usize, framing: Framing, now: Instant) -> bool {
         if let Some(management) = &mut self.management {
-            management.take(&self.session, out, bytes, framing, now);
-            return;
+            return management.take(&self.session, out, bytes, framing, now);
         }
         let from = self.in_flight.len();
         if self.session.queue.pop_some(&mut self.in_flight, bytes) {
@@ -41,6 +41,7 @@ impl Bound {
                 framing.put(out, &parcel.text);
             }
         }
+        false
     }
 
     /// Everything taken has been written.

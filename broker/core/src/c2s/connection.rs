@@ -100,8 +100,11 @@ impl<C: Codec> Connection<C> {
             if self.is_managed() && Box::pin(self.manage()).await {
                 continue;
             }
-            if let Some(bound) = &mut self.bound {
-                bound.take(&mut self.out, WRITE, self.machine.framing(), now());
+            if let Some(bound) = &mut self.bound
+                && bound.take(&mut self.out, WRITE, self.machine.framing(), now())
+            {
+                self.machine.request_ack();
+                continue;
             }
             if self.out.is_empty() && !self.codec.owes() {
                 self.wait(io).await?;
@@ -355,6 +358,8 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 }
 
 /// Reads into the stack and feeds the machine: no buffer outlives the call. Cancel safe: bytes are fed as soon as they are there.
+///
+/// TLS gives one record at a time; all that have come are taken at once, so that what they bring is answered with one write.
 async fn receive<S, C>(io: &mut S, machine: &mut ServerStream, codec: &mut C) -> io::Result<usize>
 where
     S: AsyncRead + Unpin,
@@ -363,12 +368,22 @@ where
     std::future::poll_fn(|context| {
         let mut space = [const { MaybeUninit::uninit() }; READ];
         let mut buffer = ReadBuf::uninit(&mut space);
-        let read = ready!(Pin::new(&mut *io).poll_read(context, &mut buffer));
-        Poll::Ready(match read {
-            Ok(()) => {
-                codec.receive(machine, buffer.filled());
-                Ok(buffer.filled().len())
+        let mut read = ready!(Pin::new(&mut *io).poll_read(context, &mut buffer));
+        let mut count = 0;
+        while read.is_ok() && buffer.filled().len() > count && buffer.remaining() > 0 {
+            count = buffer.filled().len();
+            match Pin::new(&mut *io).poll_read(context, &mut buffer) {
+                Poll::Ready(more) => read = more,
+                Poll::Pending => break,
             }
+        }
+        if count > 0 || read.is_ok() {
+            // An end or an error behind it shows again at the next reading.
+            codec.receive(machine, buffer.filled());
+            return Poll::Ready(Ok(buffer.filled().len()));
+        }
+        Poll::Ready(match read {
+            Ok(()) => Ok(0),
             // A peer that just goes, without TLS's farewell or the stream's: no more than a lost connection.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             Err(error) => Err(error),

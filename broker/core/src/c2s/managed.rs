@@ -15,7 +15,7 @@ use torg_wire::xml::Element;
 use super::bound::Bound;
 use super::codec::Codec;
 use super::connection::Connection;
-use crate::limits::{ANSWER_TIME, ASK_AFTER, ASK_DELAY};
+use crate::limits::{ANSWER_TIME, ASK_AFTER, ASK_DELAY, ASK_PAUSE};
 use crate::session::{Session, now};
 use crate::sm::{Lease, NotResumed, Responsible};
 
@@ -27,15 +27,17 @@ pub(super) struct Management {
     owes: bool,
     /// Stanzas written since the client was asked for one.
     unasked: usize,
-    /// When it will be asked, if it is not to be asked now.
+    /// When it will be asked, if nothing is written before that the question can go with.
     ask_at: Option<Instant>,
+    /// No question goes with fewer stanzas until then.
+    paused_until: Option<Instant>,
     /// Until when its answer is awaited.
     answer_until: Option<Instant>,
 }
 
 impl Management {
     fn new(lease: Lease) -> Self {
-        Management { lease, owes: false, unasked: 0, ask_at: None, answer_until: None }
+        Management { lease, owes: false, unasked: 0, ask_at: None, paused_until: None, answer_until: None }
     }
 
     pub(super) fn connection(&self) -> u64 {
@@ -43,11 +45,18 @@ impl Management {
     }
 
     /// As [`Bound::take`]. What was taken stays in the queue.
-    pub(super) fn take(&mut self, session: &Session, out: &mut Vec<u8>, bytes: usize, framing: Framing, now: Instant) {
+    pub(super) fn take(
+        &mut self,
+        session: &Session,
+        out: &mut Vec<u8>,
+        bytes: usize,
+        framing: Framing,
+        now: Instant,
+    ) -> bool {
         let mut texts = Vec::new();
         let stanzas = session.queue.take_managed(self.connection(), &mut texts, bytes);
         if stanzas == 0 {
-            return;
+            return false;
         }
         out.reserve(texts.iter().map(bytes::Bytes::len).sum());
         for text in texts {
@@ -57,16 +66,23 @@ impl Management {
         if self.ask_at.is_none() {
             self.ask_at = now.checked_add(ASK_DELAY);
         }
+        let is_time = self.unasked >= ASK_AFTER || self.paused_until.is_none_or(|until| until <= now);
+        self.ask_if(is_time, now)
     }
 
     /// Whether the client is to be asked now; from then on its answer is awaited.
     pub(super) fn asks(&mut self, now: Instant) -> bool {
         let is_time = self.unasked >= ASK_AFTER || self.ask_at.is_some_and(|at| at <= now);
+        self.ask_if(is_time, now)
+    }
+
+    fn ask_if(&mut self, is_time: bool, now: Instant) -> bool {
         if !is_time || self.answer_until.is_some() {
             return false;
         }
         self.unasked = 0;
         self.ask_at = None;
+        self.paused_until = now.checked_add(ASK_PAUSE);
         self.answer_until = now.checked_add(ANSWER_TIME);
         true
     }

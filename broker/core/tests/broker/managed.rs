@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use torg_core::limits::{ANSWER_TIME, ASK_AFTER, DETACHED_PER_ACCOUNT, DETACHED_STANZAS, IDLE_TIME, RESUME_TIME};
+use torg_core::limits::{
+    ANSWER_TIME, ASK_AFTER, ASK_DELAY, ASK_PAUSE, DETACHED_PER_ACCOUNT, DETACHED_STANZAS, IDLE_TIME, RESUME_TIME,
+};
 use torg_store::testing::{Fault, Flaky};
 use torg_store::{Engine, Sqlite};
 use torg_wire::ns;
@@ -148,6 +150,7 @@ async fn presence_stays_until_the_time_to_resume_is_over() {
     phone.say("<presence><priority>5</priority></presence>").await;
     phone.pending().await;
     desk.pending().await;
+    desk.acknowledge().await;
     phone.acknowledge().await;
     phone.pending().await;
     drop(phone);
@@ -250,10 +253,15 @@ async fn an_offline_message_leaves_its_table_when_the_session_has_it_on_disk() {
 }
 
 #[tokio::test]
-async fn the_server_asks_after_a_batch_and_soon_after_a_single_stanza() {
+async fn the_server_asks_along_with_a_stanza_then_after_a_batch_and_in_time_after_a_single_one() {
     let world = World::new().await;
     let (mut bob, _) = Raw::managed(&world, BOB, "desk").await;
     let mut anna = world.client("anna@site.example/phone").await;
+    anna.raw(&chat(DESK, "first")).await;
+    assert_eq!(bob.hear().await.unwrap().attr("id"), Some("first"));
+    assert!(bob.hear().await.unwrap().is(ns::STREAM_MANAGEMENT, "r"));
+    bob.acknowledge().await;
+    bob.acknowledged().await;
     for n in 0..ASK_AFTER {
         anna.raw(&chat(DESK, &n.to_string())).await;
     }
@@ -263,10 +271,29 @@ async fn the_server_asks_after_a_batch_and_soon_after_a_single_stanza() {
     }
     assert_eq!(stanzas, ASK_AFTER);
     bob.acknowledge().await;
+    bob.acknowledged().await;
     anna.raw(&chat(DESK, "single")).await;
-    assert_eq!(bob.next().await.attr("id"), Some("single"));
-    pass(Duration::from_secs(2)).await;
+    assert_eq!(bob.hear().await.unwrap().attr("id"), Some("single"));
+    pass(ASK_DELAY).await;
     assert!(bob.hear().await.unwrap().is(ns::STREAM_MANAGEMENT, "r"));
+}
+
+#[tokio::test]
+async fn after_the_pause_the_server_asks_along_with_a_stanza_again() {
+    let world = World::new().await;
+    let (mut bob, _) = Raw::managed(&world, BOB, "desk").await;
+    let mut anna = world.client("anna@site.example/phone").await;
+    for (id, asks) in [("1", true), ("2", false), ("3", true)] {
+        anna.raw(&chat(DESK, id)).await;
+        assert_eq!(bob.hear().await.unwrap().attr("id"), Some(id));
+        if asks {
+            assert!(bob.hear().await.unwrap().is(ns::STREAM_MANAGEMENT, "r"));
+            bob.acknowledge().await;
+            bob.acknowledged().await;
+        } else {
+            pass(ASK_PAUSE).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -276,7 +303,6 @@ async fn a_client_that_does_not_acknowledge_loses_its_connection_but_not_its_ses
     let mut anna = world.client("anna@site.example/phone").await;
     anna.raw(&chat(DESK, "1")).await;
     assert_eq!(bob.next().await.attr("id"), Some("1"));
-    pass(Duration::from_secs(2)).await;
     assert!(bob.hear().await.unwrap().is(ns::STREAM_MANAGEMENT, "r"));
     pass(ANSWER_TIME + Duration::from_secs(1)).await;
     assert!(bob.fault().await.contains("<connection-timeout "));
