@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
 };
 
@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Duration, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -65,6 +65,12 @@ impl Dialler {
         Self { address, domain: domain.to_owned(), connector, salted: Mutex::default() }
     }
 
+    /// With the keys of accounts that another one has derived.
+    pub(crate) fn knowing(self, other: &Self) -> Self {
+        let salted = Mutex::new(other.salted.lock().expect("not poisoned").clone());
+        Self { salted, ..self }
+    }
+
     /// The same server at another address.
     pub(crate) fn moved(&self, address: SocketAddr) -> Self {
         let salted = Mutex::new(self.salted.lock().expect("not poisoned").clone());
@@ -91,29 +97,49 @@ impl Dialler {
 
     /// An authenticated stream that has bound nothing yet.
     pub(crate) async fn authenticated(&self, account: &Account) -> Result<Session> {
-        let tcp = TcpStream::connect(self.address).await?;
-        tcp.set_nodelay(true)?;
-        let tls = self.connector.connect(ServerName::try_from(self.domain.clone())?, tcp).await?;
-        let (read, write) = tokio::io::split(tls);
-        let domain = self.domain.clone();
-        let mut session = Session { read, write, buffer: Vec::new(), domain, jid: String::new() };
+        let mut session = self.over(self.secured(Ipv4Addr::LOCALHOST).await?);
         session.open().await?;
         self.authenticate(&mut session, account).await?;
         session.open().await?;
         Ok(session)
     }
 
+    /// A connection with TLS from this address of the loopback network.
+    pub(crate) async fn secured(&self, from: Ipv4Addr) -> Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        if from != Ipv4Addr::LOCALHOST {
+            socket.bind(SocketAddr::from((from, 0)))?;
+        }
+        let tcp = socket.connect(self.address).await?;
+        tcp.set_nodelay(true)?;
+        Ok(self.connector.connect(ServerName::try_from(self.domain.clone())?, tcp).await?)
+    }
+
+    /// A session that is to be opened on this connection.
+    pub(crate) fn over(&self, tls: TlsStream<TcpStream>) -> Session {
+        let (read, write) = tokio::io::split(tls);
+        Session { read, write, buffer: Vec::new(), domain: self.domain.clone(), jid: String::new() }
+    }
+
     /// RFC 5802 §3 with SHA-256, no channel binding.
     async fn authenticate(&self, session: &mut Session, account: &Account) -> Result<()> {
-        let mut nonce = [0; 18];
-        getrandom::fill(&mut nonce).context("no randomness")?;
-        let bare = format!("n={},r={}", account.user, BASE64_STANDARD.encode(nonce));
-        let first = BASE64_STANDARD.encode(format!("n,,{bare}"));
+        let (bare, first) = client_first(account)?;
         let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>";
         session.send(&format!("{auth}{first}</auth>")).await?;
         let answer = session.until_either("</challenge>", "</failure>").await?;
+        let last = self.client_final(account, &bare, &answer)?;
+        session.send(&format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{last}</response>")).await?;
+        let answer = session.until_either("</success>", "</failure>").await?;
+        if answer.contains("<failure") {
+            bail!("{} is refused: {answer}", account.user);
+        }
+        Ok(())
+    }
+
+    /// The proof, for a challenge in XML.
+    pub(crate) fn client_final(&self, account: &Account, bare: &str, answer: &str) -> Result<String> {
         let encoded = answer.rsplit('>').nth(1).and_then(|text| text.split('<').next()).context("no challenge")?;
-        let challenge = String::from_utf8(BASE64_STANDARD.decode(encoded).with_context(|| answer.clone())?)?;
+        let challenge = String::from_utf8(BASE64_STANDARD.decode(encoded).with_context(|| answer.to_owned())?)?;
         let part = |key: &str| {
             challenge
                 .split(',')
@@ -127,13 +153,7 @@ impl Dialler {
         let message = format!("{bare},{challenge},{unproven}");
         let signature = mac(&Sha256::digest(client_key), message.as_bytes());
         let proof: Vec<u8> = client_key.iter().zip(signature).map(|(key, sign)| key ^ sign).collect();
-        let last = BASE64_STANDARD.encode(format!("{unproven},p={}", BASE64_STANDARD.encode(proof)));
-        session.send(&format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{last}</response>")).await?;
-        let answer = session.until_either("</success>", "</failure>").await?;
-        if answer.contains("<failure") {
-            bail!("{} is refused: {answer}", account.user);
-        }
-        Ok(())
+        Ok(BASE64_STANDARD.encode(format!("{unproven},p={}", BASE64_STANDARD.encode(proof))))
     }
 
     fn salted_password(&self, account: &Account, salt: &str, rounds: u32) -> Result<[u8; 32]> {
@@ -149,12 +169,16 @@ impl Dialler {
 
 impl Session {
     async fn open(&mut self) -> Result<()> {
-        let header = format!(
+        self.send(&self.header()).await?;
+        self.until("</stream:features>").await.map(drop)
+    }
+
+    /// The header of its stream.
+    pub(crate) fn header(&self) -> String {
+        format!(
             "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{}' version='1.0'>",
             self.domain
-        );
-        self.send(&header).await?;
-        self.until("</stream:features>").await.map(drop)
+        )
     }
 
     /// Sends initial presence.
@@ -303,6 +327,15 @@ impl Writer {
     }
 }
 
+/// The client's first message: its bare part, and the whole as it goes over the wire.
+pub(crate) fn client_first(account: &Account) -> Result<(String, String)> {
+    let mut nonce = [0; 18];
+    getrandom::fill(&mut nonce).context("no randomness")?;
+    let bare = format!("n={},r={}", account.user, BASE64_STANDARD.encode(nonce));
+    let first = BASE64_STANDARD.encode(format!("n,,{bare}"));
+    Ok((bare, first))
+}
+
 /// RFC 5802 §2.2 `Hi()`.
 pub(crate) fn salt_password(password: &str, salt: &[u8], rounds: u32) -> [u8; 32] {
     let keyed = Hmac::<Sha256>::new_from_slice(password.as_bytes()).expect("any length is a key");
@@ -341,6 +374,6 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-fn between<'text>(text: &'text str, start: &str, end: &str) -> Option<&'text str> {
+pub(crate) fn between<'text>(text: &'text str, start: &str, end: &str) -> Option<&'text str> {
     text.split_once(start)?.1.split_once(end).map(|(inside, _)| inside)
 }

@@ -12,13 +12,14 @@ use anyhow::{Context, Result};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpSocket, TcpStream},
+    task::JoinSet,
     time::timeout,
 };
 
 use crate::{
     client::Account,
     measure::Process,
-    server::{Limits, torg_with},
+    server::{Authority, DOMAIN, Limits, Setup, torg_with},
 };
 
 /// Connections in all.
@@ -27,8 +28,11 @@ const CONNECTS: u32 = 1_000_000;
 const WARM: u32 = 20_000;
 /// Open at a time: more than the places and the waiting room of the server, which has 1,000 of each.
 const OPEN: usize = 3_000;
-/// A connection that takes longer to open is given up; the server's backlog is full for a moment.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Being opened at a time: where the server's backlog is full for a moment, the kernel waits a second before it tries again, and
+/// one after the other a million of them would take a day.
+const AT_ONCE: usize = 64;
+/// A connection that takes longer to open is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The server closes what strangers left open within its time for logging in.
 const SETTLE: Duration = Duration::from_secs(35);
 
@@ -46,9 +50,10 @@ pub(crate) struct Flood {
 }
 
 /// Floods a server.
-pub(crate) async fn flood(folder: &Path) -> Result<Flood> {
-    let accounts = [Account::new("owner")];
-    let mut server = torg_with(&folder.join("flood"), &accounts, Limits::AsDelivered)?;
+pub(crate) async fn flood(folder: &Path, authority: &Authority) -> Result<Flood> {
+    let (accounts, folder) = ([Account::new("owner")], folder.join("flood"));
+    let setup = Setup { folder: &folder, authority, domain: DOMAIN, accounts: &accounts, neighbour: None };
+    let mut server = torg_with(&setup, Limits::AsDelivered)?;
     server.start()?;
     drop(server.dialler()?.login(&accounts[0], "first").await?);
     let process = Process::of(server.pid());
@@ -77,7 +82,9 @@ pub(crate) async fn flood(folder: &Path) -> Result<Flood> {
                 let size = (CONNECTS - WARM) / 10;
                 let from = WARM + part * size;
                 pour(server.direct_tls, from..from + size, &mut open, &mut flood).await;
-                flood.peak = flood.peak.max(process.resident_bytes()?);
+                let now = process.resident_bytes()?;
+                flood.peak = flood.peak.max(now);
+                eprintln!("{} connections, {} KiB resident", flood.connects, now / 1024);
             }
             flood.took = begun.elapsed();
             open.clear();
@@ -95,10 +102,17 @@ pub(crate) async fn flood(folder: &Path) -> Result<Flood> {
 }
 
 async fn pour(to: SocketAddr, numbers: std::ops::Range<u32>, open: &mut VecDeque<TcpStream>, flood: &mut Flood) {
-    for number in numbers {
-        match timeout(PATIENCE, connect(to, number)).await {
-            Ok(Ok(stream)) => open.push_back(stream),
-            Ok(Err(_)) | Err(_) => flood.failed += 1,
+    let mut numbers = numbers;
+    let mut connecting = JoinSet::new();
+    loop {
+        while connecting.len() < AT_ONCE {
+            let Some(number) = numbers.next() else { break };
+            connecting.spawn(timeout(PATIENCE, connect(to, number)));
+        }
+        match connecting.join_next().await {
+            Some(Ok(Ok(Ok(stream)))) => open.push_back(stream),
+            Some(_) => flood.failed += 1,
+            None => return,
         }
         flood.connects += 1;
         if open.len() > OPEN {

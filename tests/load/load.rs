@@ -5,8 +5,9 @@
 //! cores with it does not count; rates and delays do suffer from the loader, alike for each server. Loopback only. It does not
 //! judge: the targets stand beside the figures.
 //!
-//! Arguments measure only what they name: `prosody`, `ejabberd`, `torg` (the table, for these servers), `modbus`, `sizes`,
-//! `flood` (a million connections of strangers) and `storm` (all sessions lost at once). `short` takes less time.
+//! Arguments measure only what they name: `prosody`, `ejabberd`, `torg` (the tables, for these servers), `sessions`, `open`, `closed`,
+//! `federation` (parts of them), `modbus`, `sizes`, `flood` (a million connections of strangers) and `storm` (all sessions lost at
+//! once). `short` takes less time. A server that cannot be measured leaves its columns empty; the run then fails, at its end.
 
 #![expect(
     clippy::expect_used,
@@ -20,23 +21,27 @@
 mod appliance;
 #[allow(dead_code, reason = "shared with the survival test")]
 mod client;
+mod federation;
 mod flood;
 mod measure;
 mod modbus;
+mod roamer;
 mod server;
+mod storm;
 #[allow(dead_code, reason = "each binary uses its own part of it")]
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
 
 use client::{Account, Dialler, Session};
+use federation::Federated;
 use measure::{Cost, Process};
-use server::Server;
-use traffic::Delivered;
+use server::{Authority, Server, Setup};
+use traffic::{Delivered, Open};
 
 /// Sessions of the open loop and of the memory figure; enough that the server's own growth disappears in the average. Each is of an
 /// account of its own, as devices are.
@@ -63,13 +68,16 @@ const LONG: Lengths =
 const SHORT: Lengths =
     Lengths { idle: Duration::from_secs(5), closed: Duration::from_secs(3), open: Duration::from_secs(10) };
 
+/// What one server was measured to take; `None` where it was not measured.
+#[derive(Default)]
 struct Figures {
     server: String,
-    logins: PerOne,
-    session_bytes: f64,
+    logins: Option<PerOne>,
+    session_bytes: Option<f64>,
     /// Without stream management and with it.
-    closed: [PerOne; 2],
-    open: [(PerOne, Delivered); 2],
+    closed: [Option<PerOne>; 2],
+    open: [Option<(PerOne, Delivered)>; 2],
+    federated: Option<Federated>,
 }
 
 /// What one of many things cost.
@@ -78,73 +86,120 @@ struct PerOne {
     cpu: Duration,
 }
 
+/// What the arguments ask for.
+struct Wanted(Vec<String>);
+
+impl Wanted {
+    /// The parts of the table; whoever names none of them wants all.
+    const PARTS: [&str; 4] = ["sessions", "open", "closed", "federation"];
+    const SERVERS: [&str; 3] = ["prosody", "ejabberd", "torg"];
+
+    fn has(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|one| one == name)
+    }
+
+    fn part(&self, name: &str) -> bool {
+        !self.0.iter().any(|one| Self::PARTS.contains(&one.as_str())) || self.0.iter().any(|one| one == name)
+    }
+
+    fn server(&self, name: &str) -> bool {
+        let names = |list: &[&str]| self.0.iter().any(|one| list.contains(&one.as_str()));
+        self.has(name) || names(&Self::PARTS) && !names(&Self::SERVERS)
+    }
+}
+
 fn main() -> Result<()> {
-    let mut only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let lengths = if only.iter().any(|one| one == "short") { SHORT } else { LONG };
-    only.retain(|one| one != "short");
+    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let is_short = arguments.iter().any(|one| one == "short");
+    let lengths = if is_short { SHORT } else { LONG };
+    arguments.retain(|one| one != "short");
+    let wanted = Wanted(arguments);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let folder = tempfile::tempdir()?;
-    let wanted = |name: &str| only.is_empty() || only.iter().any(|one| one == name);
+    let authority = Authority::new()?;
     let servers: [(&str, server::Prepare); 3] =
         [("prosody", server::prosody), ("ejabberd", server::ejabberd), ("torg", server::torg)];
-    let mut figures = Vec::new();
-    for (name, prepare) in servers {
-        if wanted(name) {
-            let accounts: Vec<Account> = (0..SESSIONS).map(|number| Account::new(&format!("load{number}"))).collect();
-            let mut server = prepare(folder.path(), &accounts)?;
-            figures.push(runtime.block_on(measure_server(&mut server, &accounts, lengths))?);
+    let (mut all, mut failed) = (Vec::new(), false);
+    for (name, prepare) in servers.into_iter().filter(|(name, _)| wanted.server(name)) {
+        let mut figures = Figures { server: name.to_owned(), ..Figures::default() };
+        let measured =
+            runtime.block_on(measure_server(folder.path(), &authority, prepare, lengths, &wanted, &mut figures));
+        if let Err(error) = measured {
+            eprintln!("{name} could not be measured: {error:?}");
+            failed = true;
         }
+        all.push(figures);
     }
-    if !figures.is_empty() {
-        print_table(&figures);
+    if !all.is_empty() {
+        print_table(&all);
     }
-    if wanted("flood") {
-        flood::print(&runtime.block_on(flood::flood(folder.path()))?);
+    if wanted.has("storm") {
+        storm::print(&runtime.block_on(storm::storm(folder.path(), &authority, is_short))?);
     }
-    if wanted("modbus") {
+    if wanted.has("flood") {
+        flood::print(&runtime.block_on(flood::flood(folder.path(), &authority))?);
+    }
+    if wanted.has("modbus") {
         print_rates(&modbus::rates(&runtime)?);
     }
-    if wanted("sizes") {
+    if wanted.has("sizes") {
         print_sizes(&appliance::sizes()?);
     }
+    anyhow::ensure!(!failed, "not everything could be measured");
     Ok(())
 }
 
-async fn measure_server(server: &mut Server, accounts: &[Account], lengths: Lengths) -> Result<Figures> {
+async fn measure_server(
+    folder: &Path,
+    authority: &Authority,
+    prepare: server::Prepare,
+    lengths: Lengths,
+    wanted: &Wanted,
+    figures: &mut Figures,
+) -> Result<()> {
+    let accounts: Vec<Account> = (0..SESSIONS).map(|number| Account::new(&format!("load{number}"))).collect();
+    let mut server =
+        prepare(&Setup { folder, authority, domain: server::DOMAIN, accounts: &accounts, neighbour: None })?;
+    figures.server.clone_from(&server.name);
     server.start()?;
-    fill_rosters(&Arc::new(server.dialler()?), accounts).await?;
-    let (process, dialler) = fresh(server)?;
-    // One session first, so that caches, pools and lazy tables are not charged to the thousand.
-    drop(dialler.login(&accounts[0], "warm-up").await?);
-
-    let empty = process.resident_bytes()?;
-    let (cost, sessions) = process.cost_of(log_in(&dialler, accounts, false)).await?;
-    let sessions = sessions?;
-    tokio::time::sleep(lengths.idle).await;
-    let full = process.resident_bytes()?;
-    let logins = PerOne::of(&cost, sessions.len());
-    eprintln!("{}: {SESSIONS} sessions measured", server.name);
-
-    let bare = open(&process, sessions, false, lengths.open).await?;
-    let (process, dialler) = fresh(server)?;
-    let acked = open(&process, log_in(&dialler, accounts, true).await?, true, lengths.open).await?;
-    eprintln!("{}: open loop measured", server.name);
-    let mut closed = Vec::new();
-    for acks in [false, true] {
-        let (process, dialler) = fresh(server)?;
-        let sessions = log_in(&dialler, &accounts[..CLOSED_SESSIONS], acks).await?;
-        let (cost, delivered) = process.cost_of(traffic::closed(sessions, acks, lengths.closed)).await?;
-        closed.push(PerOne::of(&cost, delivered?));
+    let name = figures.server.clone();
+    if wanted.part("sessions") {
+        fill_rosters(&Arc::new(server.dialler()?), &accounts).await?;
+        let (process, dialler) = fresh(&mut server)?;
+        // One session first, so that caches, pools and lazy tables are not charged to the thousand.
+        drop(dialler.login(&accounts[0], "warm-up").await?);
+        let empty = process.resident_bytes()?;
+        let (cost, sessions) = process.cost_of(log_in(&dialler, &accounts, false)).await?;
+        let sessions = sessions?;
+        tokio::time::sleep(lengths.idle).await;
+        let full = process.resident_bytes()?;
+        figures.logins = Some(PerOne::of(&cost, sessions.len()));
+        figures.session_bytes = Some(full.saturating_sub(empty) as f64 / SESSIONS as f64);
+        eprintln!("{name}: {SESSIONS} sessions measured");
     }
-    eprintln!("{}: closed loop measured", server.name);
-    let Ok(closed) = <[PerOne; 2]>::try_from(closed) else { unreachable!("two were pushed") };
-    Ok(Figures {
-        server: server.name.clone(),
-        logins,
-        session_bytes: full.saturating_sub(empty) as f64 / SESSIONS as f64,
-        closed,
-        open: [bare, acked],
-    })
+    for acks in [false, true] {
+        if wanted.part("open") {
+            let (process, dialler) = fresh(&mut server)?;
+            let sessions = log_in(&dialler, &accounts, acks).await?;
+            let how = Open { acks, rate: OPEN_RATE, length: lengths.open, across: false };
+            let (cost, delivered) = process.cost_of(traffic::open(sessions, how)).await?;
+            let delivered = delivered?;
+            figures.open[usize::from(acks)] = Some((PerOne::of(&cost, delivered.count), delivered));
+            eprintln!("{name}: open loop measured, acknowledgements: {acks}");
+        }
+        if wanted.part("closed") {
+            let (process, dialler) = fresh(&mut server)?;
+            let sessions = log_in(&dialler, &accounts[..CLOSED_SESSIONS], acks).await?;
+            let (cost, delivered) = process.cost_of(traffic::closed(sessions, acks, lengths.closed)).await?;
+            figures.closed[usize::from(acks)] = Some(PerOne::of(&cost, delivered?));
+            eprintln!("{name}: closed loop measured, acknowledgements: {acks}");
+        }
+    }
+    server.stop();
+    if wanted.part("federation") {
+        figures.federated = Some(federation::measure(folder, authority, prepare, lengths).await?);
+    }
+    Ok(())
 }
 
 /// The server started anew, so that no load pays for the one before it.
@@ -152,12 +207,6 @@ fn fresh(server: &mut Server) -> Result<(Process, Arc<Dialler>)> {
     server.stop();
     server.start()?;
     Ok((Process::of(server.pid()), Arc::new(server.dialler()?)))
-}
-
-async fn open(process: &Process, sessions: Vec<Session>, acks: bool, length: Duration) -> Result<(PerOne, Delivered)> {
-    let (cost, delivered) = process.cost_of(traffic::open(sessions, acks, OPEN_RATE, length)).await?;
-    let delivered = delivered?;
-    Ok((PerOne::of(&cost, delivered.count), delivered))
 }
 
 async fn fill_rosters(dialler: &Arc<Dialler>, accounts: &[Account]) -> Result<()> {
@@ -213,31 +262,37 @@ impl PerOne {
 }
 
 fn print_table(figures: &[Figures]) {
-    let micros = |cpu: Duration| cpu.as_secs_f64() * 1e6;
+    let micros = |one: &PerOne| one.cpu.as_secs_f64() * 1e6;
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let lost = |delivered: &Delivered| (delivered.sent - delivered.count) as f64;
     println!("\nThe rate limits of all servers are raised or off.");
     println!("{:<56} {:>9}{}", "", "target", figures.iter().map(|f| format!("{:>12}", f.server)).collect::<String>());
-    let row = |label: &str, target: &str, value: &dyn Fn(&Figures) -> f64| {
-        println!(
-            "{label:<56} {target:>9}{}",
-            figures.iter().map(|f| format!("{:>12.1}", value(f))).collect::<String>()
-        );
+    let row = |label: &str, target: &str, value: &dyn Fn(&Figures) -> Option<f64>| {
+        let cell = |f| value(f).map_or_else(|| format!("{:>12}", "-"), |value| format!("{value:>12.1}"));
+        println!("{label:<56} {target:>9}{}", figures.iter().map(cell).collect::<String>());
     };
-    for (index, name) in ["", ", with acknowledgements (XEP-0198)"].into_iter().enumerate() {
-        row(&format!("closed loop, 10 pairs, window 8, 100 bytes{name}: /s"), "", &|f| f.closed[index].per_second);
-        row("  server CPU per message, us", "<= 10", &|f| micros(f.closed[index].cpu));
+    for (index, name) in ["", ", acks"].into_iter().enumerate() {
+        let closed = |f: &'_ Figures| f.closed[index].as_ref().map(|one| (one.per_second, micros(one)));
+        row(&format!("closed loop, 10 pairs, window 8, 100 bytes{name}: /s"), "", &|f| Some(closed(f)?.0));
+        row("  server CPU per message, us", "<= 10", &|f| Some(closed(f)?.1));
     }
     for (index, name) in ["", ", acks"].into_iter().enumerate() {
-        row(&format!("open loop, 1000 sessions, 5000/s, 200 bytes{name}: lost"), "0", &|f| {
-            (f.open[index].1.sent - f.open[index].1.count) as f64
-        });
-        row("  server CPU per message, us", "<= 10", &|f| micros(f.open[index].0.cpu));
-        row("  delay of half of them at most, ms", "", &|f| millis(f.open[index].1.p50));
-        row("  delay of all but a hundredth, ms", "<= 10", &|f| millis(f.open[index].1.p99));
+        let open = |f: &'_ Figures| f.open[index].as_ref().map(|(one, all)| (micros(one), lost(all), all.p50, all.p99));
+        row(&format!("open loop, 1000 sessions, 5000/s, 200 bytes{name}: lost"), "0", &|f| Some(open(f)?.1));
+        row("  server CPU per message, us", "<= 10", &|f| Some(open(f)?.0));
+        row("  delay of half of them at most, ms", "", &|f| Some(millis(open(f)?.2)));
+        row("  delay of all but a hundredth, ms", "<= 10", &|f| Some(millis(open(f)?.3)));
     }
-    row("memory per idle session, roster of 10, KiB", "<= 16", &|f| f.session_bytes / 1024.0);
-    row("logins with roster and presence (TLS 1.3, P-256): /s", "", &|f| f.logins.per_second);
-    row("  server CPU per login, us", "<= 500", &|f| micros(f.logins.cpu));
+    row("memory per idle session, roster of 10, KiB", "<= 16", &|f| Some(f.session_bytes? / 1024.0));
+    row("logins with roster and presence (TLS 1.3, P-256): /s", "", &|f| Some(f.logins.as_ref()?.per_second));
+    row("  server CPU per login, us", "<= 500", &|f| Some(micros(f.logins.as_ref()?)));
+    row("two servers, closed loop between them: /s", "", &|f| Some(f.federated.as_ref()?.closed.per_second));
+    row("  CPU of both per message, us", "", &|f| Some(micros(&f.federated.as_ref()?.closed)));
+    row("two servers, open loop, 500 to 500 sessions, 5000/s: lost", "0", &|f| {
+        Some(lost(&f.federated.as_ref()?.open.1))
+    });
+    row("  CPU of both per message, us", "", &|f| Some(micros(&f.federated.as_ref()?.open.0)));
+    row("  delay of all but a hundredth, ms", "", &|f| Some(millis(f.federated.as_ref()?.open.1.p99)));
 }
 
 fn print_rates(rates: &modbus::Rates) {

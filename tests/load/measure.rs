@@ -38,9 +38,15 @@ impl Process {
 
     /// Runs `work` and says what the process spent meanwhile.
     pub(crate) async fn cost_of<T>(&self, work: impl Future<Output = T>) -> Result<(Cost, T)> {
-        let (cpu, start) = (self.cpu()?, Instant::now());
+        Self::cost_of_all(std::slice::from_ref(self), work).await
+    }
+
+    /// Runs `work` and says what these processes spent together.
+    pub(crate) async fn cost_of_all<T>(all: &[Self], work: impl Future<Output = T>) -> Result<(Cost, T)> {
+        let cpu = || all.iter().map(Self::cpu).sum::<Result<Duration>>();
+        let (before, start) = (cpu()?, Instant::now());
         let done = work.await;
-        Ok((Cost { cpu: self.cpu()?.saturating_sub(cpu), wall: start.elapsed() }, done))
+        Ok((Cost { cpu: cpu()?.saturating_sub(before), wall: start.elapsed() }, done))
     }
 
     /// User and system time of all its threads so far.

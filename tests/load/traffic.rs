@@ -124,9 +124,19 @@ pub(crate) struct Delivered {
     pub(crate) p99: Duration,
 }
 
-/// Sends `rate` messages per second between random pairs for this long. A delay counts from the moment at which a message was due,
-/// not from when it could be sent.
-pub(crate) async fn open(sessions: Vec<Session>, acks: bool, rate: usize, length: Duration) -> Result<Delivered> {
+/// How an open loop sends.
+#[derive(Clone, Copy)]
+pub(crate) struct Open {
+    pub(crate) acks: bool,
+    /// Messages per second.
+    pub(crate) rate: usize,
+    pub(crate) length: Duration,
+    /// From the first half of the sessions to the second, instead of between any two.
+    pub(crate) across: bool,
+}
+
+/// Sends messages between random pairs. A delay counts from the moment at which a message was due, not from when it could be sent.
+pub(crate) async fn open(sessions: Vec<Session>, how: Open) -> Result<Delivered> {
     let start = Instant::now();
     let addresses: Vec<String> = sessions.iter().map(|session| session.jid.clone()).collect();
     let (mut readers, mut writers) = (JoinSet::new(), Vec::new());
@@ -137,7 +147,7 @@ pub(crate) async fn open(sessions: Vec<Session>, acks: bool, rate: usize, length
         readers.spawn(measure(reader, Arc::clone(&writer), Arc::clone(&received), start));
         writers.push(writer);
     }
-    let sent = pour(&writers, &addresses, acks, rate, start, length).await?;
+    let sent = pour(&writers, &addresses, how, start).await?;
     let end = Instant::now() + PATIENCE;
     while received.load(Ordering::Relaxed) < sent && Instant::now() < end {
         tokio::time::sleep(TICK * 50).await;
@@ -162,17 +172,21 @@ static STOP: AtomicUsize = AtomicUsize::new(0);
 async fn pour(
     writers: &[Arc<tokio::sync::Mutex<Writer>>],
     addresses: &[String],
-    acks: bool,
-    rate: usize,
+    how: Open,
     start: Instant,
-    length: Duration,
 ) -> Result<usize> {
+    let Open { acks, rate, length, across } = how;
+    let (senders, receivers) = if across {
+        (0..writers.len() / 2, writers.len() / 2..writers.len())
+    } else {
+        (0..writers.len(), 0..writers.len())
+    };
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut below = |most: usize| {
+    let mut one_of = |range: &std::ops::Range<usize>| {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        usize::try_from(random % most as u64).unwrap_or_default()
+        range.start + usize::try_from(random % range.len() as u64).unwrap_or_default()
     };
     let filler = "x".repeat(OPEN_BODY - 20);
     let total = rate * usize::try_from(length.as_secs()).unwrap_or_default();
@@ -185,7 +199,7 @@ async fn pour(
         while sent < due {
             let stamp = begun + Duration::from_nanos(sent as u64 * 1_000_000_000 / rate as u64);
             let nanos = stamp.duration_since(start).as_nanos();
-            let (from, to) = (below(writers.len()), below(writers.len()));
+            let (from, to) = (one_of(&senders), one_of(&receivers));
             let to = &addresses[to];
             let mut text = format!("<message to='{to}' type='chat' id='m'><body>{nanos:020}{filler}</body></message>");
             counts[from] += 1;

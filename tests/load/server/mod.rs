@@ -13,14 +13,21 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    client::{ClientSessionStore, Resumption},
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
-use crate::client::{Account, Dialler};
+use crate::{
+    client::{Account, Dialler},
+    support::dns::Dns,
+};
 
 pub(crate) use ejabberd::ejabberd;
 pub(crate) use prosody::prosody;
@@ -30,13 +37,32 @@ pub(crate) const DOMAIN: &str = "localhost";
 /// A server that is not up by then will not come; ejabberd derives the keys of all accounts first.
 const START: Duration = Duration::from_secs(300);
 
-/// Prepares a server in a folder of its own below the given one, with these accounts.
-pub(crate) type Prepare = fn(&Path, &[Account]) -> Result<Server>;
+/// What a server is set up with.
+pub(crate) struct Setup<'run> {
+    /// It gets a folder of its own below this one.
+    pub(crate) folder: &'run Path,
+    pub(crate) authority: &'run Authority,
+    pub(crate) domain: &'run str,
+    pub(crate) accounts: &'run [Account],
+    pub(crate) neighbour: Option<Neighbour<'run>>,
+}
+
+/// Another server that it talks to.
+#[derive(Clone, Copy)]
+pub(crate) struct Neighbour<'run> {
+    /// Where each finds the other.
+    pub(crate) dns: &'run Dns,
+    pub(crate) domain: &'run str,
+}
+
+/// Prepares a server.
+pub(crate) type Prepare = fn(&Setup<'_>) -> Result<Server>;
 
 /// A server, running or not; dropping it ends it.
 pub(crate) struct Server {
     /// What the table calls it.
     pub(crate) name: String,
+    pub(crate) domain: String,
     home: PathBuf,
     command: Box<dyn Fn() -> Command>,
     /// What it prints when it is ready.
@@ -55,7 +81,7 @@ impl Server {
         self.child = Some(command.spawn().with_context(|| format!("{} does not start", self.name))?);
         let end = Instant::now() + START;
         while Instant::now() < end {
-            let said = fs::read_to_string(self.home.join("log")).unwrap_or_default();
+            let said = self.said();
             if self.ready.is_none_or(|ready| said.contains(ready)) && TcpStream::connect(self.direct_tls).is_ok() {
                 return Ok(());
             }
@@ -64,7 +90,12 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        bail!("{} is not ready after {START:?}: {}", self.name, fs::read_to_string(self.home.join("log"))?)
+        bail!("{} is not ready after {START:?}: {}", self.name, self.said())
+    }
+
+    /// What it has printed.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.home.join("log")).unwrap_or_default()
     }
 
     /// Ends it; it can be started again.
@@ -81,15 +112,23 @@ impl Server {
         self.child.as_ref().map_or(0, Child::id)
     }
 
-    /// Opens sessions on this server.
+    /// Opens sessions on this server. Every login is a whole one: a resumed session would hide the cost of the handshake.
     pub(crate) fn dialler(&self) -> Result<Dialler> {
+        self.dialler_with(Resumption::disabled())
+    }
+
+    /// As [`Server::dialler`], with TLS sessions that are resumed from here.
+    pub(crate) fn resuming_dialler(&self, store: Arc<dyn ClientSessionStore>) -> Result<Dialler> {
+        self.dialler_with(Resumption::store(store))
+    }
+
+    fn dialler_with(&self, resumption: Resumption) -> Result<Dialler> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.home.join("ca.pem"))?)?;
         let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-        // Every login is a whole one: a resumed session would hide the cost of the handshake.
-        config.resumption = rustls::client::Resumption::disabled();
-        Ok(Dialler::new(self.direct_tls, DOMAIN, config))
+        config.resumption = resumption;
+        Ok(Dialler::new(self.direct_tls, &self.domain, config))
     }
 }
 
@@ -99,20 +138,39 @@ impl Drop for Server {
     }
 }
 
-/// A certificate authority and a leaf (P-256) for the domain, in `home`.
-fn certificate(home: &Path) -> Result<()> {
-    fs::create_dir_all(home)?;
-    let mut authority = valid(CertificateParams::new(Vec::new())?);
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(DnType::CommonName, "Load test authority");
-    let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let leaf = valid(CertificateParams::new(vec![DOMAIN.to_owned()])?).signed_by(&key, &issuer)?;
-    fs::write(home.join("leaf.pem"), leaf.pem())?;
-    fs::write(home.join("leaf.key"), key.serialize_pem())?;
-    fs::write(home.join("both.pem"), format!("{}{}", leaf.pem(), key.serialize_pem()))?;
-    fs::write(home.join("ca.pem"), issuer.pem())?;
-    Ok(())
+/// The certificate authority of all servers of a run.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Result<Self> {
+        let mut authority = valid(CertificateParams::new(Vec::new())?);
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.distinguished_name.push(DnType::CommonName, "Load test authority");
+        Ok(Self(CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?))
+    }
+}
+
+impl Setup<'_> {
+    /// A folder with the authority and a leaf (P-256) for the domain: `ca.pem`, `leaf.pem`, `leaf.key`, and both in `both.pem`.
+    fn home(&self, program: &str) -> Result<PathBuf> {
+        let home = self.folder.join(format!("{program}-{}", self.domain));
+        fs::create_dir_all(&home)?;
+        let key = KeyPair::generate()?;
+        let leaf = valid(CertificateParams::new(vec![self.domain.to_owned()])?).signed_by(&key, &self.authority.0)?;
+        fs::write(home.join("leaf.pem"), leaf.pem())?;
+        fs::write(home.join("leaf.key"), key.serialize_pem())?;
+        fs::write(home.join("both.pem"), format!("{}{}", leaf.pem(), key.serialize_pem()))?;
+        fs::write(home.join("ca.pem"), self.authority.0.pem())?;
+        Ok(home)
+    }
+
+    /// A port for streams of other servers, which DNS knows from now on.
+    fn s2s_port(&self) -> Result<Option<u16>> {
+        let Some(neighbour) = &self.neighbour else { return Ok(None) };
+        let port = free_address()?.port();
+        neighbour.dns.server(self.domain, port, 0);
+        Ok(Some(port))
+    }
 }
 
 /// For a time that servers can bear: ejabberd sets a timer for the end, and one of two thousand years is too long for Erlang.
