@@ -343,8 +343,9 @@ mod tests {
     #[test]
     fn the_report_of_a_link_follows_what_becomes_of_it() {
         let (link, now, carrier) = (link(), Instant::now(), Arc::new(Notify::new()));
+        link.explain("because");
         let is = |now, state, waiting, bytes| {
-            let expected = LinkReport { peer: "other.example".into(), state, waiting, bytes };
+            let expected = LinkReport { peer: "other.example".into(), state, waiting, bytes, why: "because".into() };
             assert_eq!(link.report(now), expected);
         };
         is(now, LinkState::Idle, 0, 0);
