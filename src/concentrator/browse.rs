@@ -9,8 +9,8 @@ use torg_provisioning::{Operation as Access, Scope};
 use torg_thing::{Categories, NodeRef, SourceId};
 use torg_wire::iot::concentrator::{Answer, Browse, Detail, Operation, Question};
 use torg_wire::iot::{
-    DataSource, DecodeError, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens, interfaces as harmonized,
-    state_name,
+    DataSource, DecodeError, Generation, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens,
+    interfaces as harmonized, state_name,
 };
 use torg_wire::stanza::{ErrorType, IqType, Stanza, StanzaError, StanzaKind};
 use torg_wire::xml::Element;
@@ -18,6 +18,7 @@ use torg_wire::xml::Element;
 use super::refusal;
 use super::shared::{Caller, Shared};
 use super::tree::{Found, FoundSource};
+use super::words;
 
 /// Elements in one answer. Brokers let 2,000 elements pass in a stanza; larger sources are browsed by their children.
 const ELEMENTS_MAX: usize = 1800;
@@ -49,14 +50,15 @@ pub(super) async fn handle(shared: &Shared, iq: &Stanza, caller: &Caller, payloa
         Operation::Browse(operation) => answer(shared, iq, caller, &question.tokens, operation),
         _ => Err(refusal::not_implemented()),
     };
-    match answered {
-        Ok(answer) => {
-            let element = answer.encode(generation);
-            match fits(&element) {
-                true => shared.reply(iq, Some(element)).await,
-                false => shared.refuse(iq, refusal::busy("Too many nodes for one answer; ask for children.")).await,
-            }
-        }
+    let element = match generation {
+        Generation::Xmpp => words::answer(question.operation.name(), answered.as_ref().map_err(Clone::clone)),
+        _ => answered.map(|answer| answer.encode(generation)),
+    };
+    match element {
+        Ok(element) => match fits(&element) {
+            true => shared.reply(iq, Some(element)).await,
+            false => shared.refuse(iq, refusal::busy("Too many nodes for one answer; ask for children.")).await,
+        },
         Err(error) => shared.refuse(iq, error).await,
     }
 }

@@ -5,7 +5,7 @@
 //! needs the features before it can ask in the right words.
 
 use torg_wire::iot::synchronization::Response;
-use torg_wire::iot::{Generation, Interface, NS_HARMONIZED, NS_INTEROPERABILITY, Synchronization};
+use torg_wire::iot::{Generation, Interface, NS_HARMONIZED, NS_INTEROPERABILITY, Synchronization, xep};
 use torg_wire::ns;
 use torg_wire::stanza::{IqType, PresenceType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use torg_wire::xep::disco::{Identity, Info, Items};
@@ -37,10 +37,12 @@ fn info() -> Info {
     let interfaces = Interface::ALL
         .into_iter()
         .flat_map(|interface| Generation::ALL.map(|generation| generation.namespace(interface)));
+    let oldest = [xep::NS_CONCENTRATOR, xep::NS_CONTROL, xep::NS_EVENTS, xep::NS_SENSOR_DATA];
     Info { identities: vec![Identity::new("client", "bot", "Torg concentrator")], ..Info::default() }
         .with_features(interfaces)
         .with_features(FEATURES)
         .with_features([NS_HARMONIZED])
+        .with_features(oldest)
 }
 
 /// Available presence with the hash of [`info`].

@@ -4,9 +4,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use torg_wire::iot::{Interface, NS_HARMONIZED, NS_INTEROPERABILITY};
+use torg_wire::iot::{Generation, Interface, NS_HARMONIZED, NS_INTEROPERABILITY, xep};
 use torg_wire::jid::Jid;
-use torg_wire::stanza::Stanza;
+use torg_wire::stanza::{Stanza, StanzaKind};
+use torg_wire::xml::Element;
 use tracing::warn;
 
 use super::shared::{Caller, Shared};
@@ -57,7 +58,7 @@ impl Lanes {
 
 /// Answers one request, or hands it to a task that will.
 async fn handle(shared: &Arc<Shared>, iq: Stanza) {
-    let (Some(jid), Some(payload)) = (iq.from().cloned(), iq.payload().cloned()) else {
+    let (Some(jid), Some(payload)) = (iq.from().cloned(), request(&iq)) else {
         return shared.refuse(&iq, refusal::bad_request("A request needs a sender and a payload.")).await;
     };
     let caller = Caller { account: jid.to_bare(), jid };
@@ -73,4 +74,15 @@ async fn handle(shared: &Arc<Shared>, iq: Stanza) {
         }
         None => discovery::handle(shared, &iq, &payload).await,
     }
+}
+
+/// What is asked, in the words the handlers know.
+fn request(iq: &Stanza) -> Option<Element> {
+    // A message may carry other things beside its order.
+    let order = || iq.child(xep::NS_CONTROL, "set");
+    let payload = if matches!(iq.kind(), StanzaKind::Message(_)) { order() } else { iq.payload() }?;
+    Some(match Interface::of_namespace(payload.namespace().as_str()) {
+        Some((_, Generation::Xmpp)) => xep::shorten(payload),
+        _ => payload.clone(),
+    })
 }

@@ -20,6 +20,7 @@ mod shared;
 mod subscription;
 mod tree;
 mod uplink;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -158,6 +159,7 @@ async fn receive(shared: &Arc<Shared>, lanes: &Lanes, stanza: Stanza) {
         StanzaKind::Iq(IqType::Set) if has_roster(&stanza) => pushed(shared, &stanza).await,
         StanzaKind::Iq(IqType::Get | IqType::Set) => lanes.put(shared, stanza).await,
         StanzaKind::Iq(IqType::Result | IqType::Error) => answered(shared, &stanza).await,
+        StanzaKind::Message(_) if words::is_order(&stanza) => lanes.put(shared, stanza).await,
         StanzaKind::Presence(PresenceType::Subscribe) => asked(shared, &stanza).await,
         StanzaKind::Presence(PresenceType::Unavailable | PresenceType::Error)
         | StanzaKind::Message(MessageType::Error) => {
@@ -165,7 +167,7 @@ async fn receive(shared: &Arc<Shared>, lanes: &Lanes, stanza: Stanza) {
                 gone(shared, jid);
             }
         }
-        // Friendship is read from the roster, not from these; messages mean nothing to a concentrator.
+        // Friendship is read from the roster, not from these; other messages mean nothing to a concentrator.
         StanzaKind::Presence(_) | StanzaKind::Message(_) => {}
     }
 }

@@ -10,7 +10,7 @@ use torg_provisioning::{Decision, Facts, Operation, Question, Scope, decide};
 use torg_thing::{Categories, Clock, FieldName, NodeRef};
 use torg_wire::iot::Tokens;
 use torg_wire::jid::{BareJid, Jid};
-use torg_wire::stanza::{MessageType, Stanza, StanzaError};
+use torg_wire::stanza::{MessageType, Stanza, StanzaError, StanzaKind};
 use torg_wire::xml::Element;
 use tracing::debug;
 
@@ -21,6 +21,7 @@ use super::refusal;
 use super::subscription::Subscriptions;
 use super::tree::Tree;
 use super::uplink::Outlet;
+use super::words;
 
 /// How the concentrator behaves. The defaults are meant for everybody.
 #[derive(Clone, Debug)]
@@ -106,18 +107,35 @@ impl Shared {
 
     /// Sends a stanza. When the uplink has gone there is nobody left to tell; the concentrator is about to end.
     pub(super) async fn send(&self, stanza: Stanza) {
+        match words::lengthened(&stanza) {
+            None => self.hand_over(stanza).await,
+            Some(stanzas) => {
+                for stanza in stanzas {
+                    self.hand_over(stanza).await;
+                }
+            }
+        }
+    }
+
+    async fn hand_over(&self, stanza: Stanza) {
         if self.outlet.send(stanza).await.is_err() {
             debug!("A stanza was not sent, since the uplink has gone.");
         }
     }
 
-    /// Answers a request.
+    /// Answers a request. An order in a message wants no answer.
     pub(super) async fn reply(&self, request: &Stanza, payload: Option<Element>) {
+        if !is_iq(request) {
+            return;
+        }
         self.send(Stanza::result_for(request).with_children(payload)).await;
     }
 
-    /// Refuses a request.
+    /// Refuses a request. An order in a message wants no answer, not even this.
     pub(super) async fn refuse(&self, request: &Stanza, error: impl Into<StanzaError>) {
+        if !is_iq(request) {
+            return;
+        }
         self.send(Stanza::error_for(request, error)).await;
     }
 
@@ -125,4 +143,8 @@ impl Shared {
     pub(super) async fn tell(&self, to: &Jid, payload: Element) {
         self.send(Stanza::message(MessageType::Normal).with_to(to.clone()).with_child(payload)).await;
     }
+}
+
+fn is_iq(stanza: &Stanza) -> bool {
+    matches!(stanza.kind(), StanzaKind::Iq(_))
 }

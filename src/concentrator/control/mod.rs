@@ -69,7 +69,8 @@ impl Orders {
 
 /// Answers a request of the control interface.
 pub(super) async fn handle(shared: &Arc<Shared>, iq: Stanza, caller: Caller, payload: &Element) {
-    let is_set = iq.kind() == StanzaKind::Iq(IqType::Set);
+    // An order in a message was let in for being one.
+    let is_set = matches!(iq.kind(), StanzaKind::Iq(IqType::Set) | StanzaKind::Message(_));
     match Control::decode(payload) {
         Ok((Control::Set(set), generation)) if is_set => order(shared, iq, caller, set, generation).await,
         Ok((Control::FormRequest(request), _)) => ask_form(shared, iq, caller, request).await,

@@ -64,6 +64,10 @@ fn simple(about: &About, asked: &Assignment) -> Result<Assignment, Problem> {
     let value = match (&parameter.kind, &asked.value) {
         // Deployed clients send enumerations to text parameters.
         (ParameterKind::Text, ControlValue::Enumeration(value)) => ControlValue::Text(value.value.clone()),
+        // The first generation has no enumerations; their values come as text.
+        (ParameterKind::Enumeration { kind, .. }, ControlValue::Text(value)) => {
+            ControlValue::Enumeration(EnumValue { value: value.clone(), kind: kind.clone() })
+        }
         // The type name is the node's own; clients often do not know it.
         (ParameterKind::Enumeration { kind, .. }, ControlValue::Enumeration(value)) => {
             ControlValue::Enumeration(EnumValue { value: value.value.clone(), kind: kind.clone() })

@@ -19,7 +19,7 @@ use std::time::Duration;
 use torg_provisioning::{Operation, Scope};
 use torg_thing::{NodeRef, Selection, Timestamp};
 use torg_wire::iot::sensor_data::{Request, Response};
-use torg_wire::iot::{Generation, SensorData};
+use torg_wire::iot::{Generation, SensorData, xep};
 use torg_wire::jid::Jid;
 use torg_wire::stanza::Stanza;
 use torg_wire::xml::Element;
@@ -42,9 +42,9 @@ const AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 pub(super) async fn handle(shared: &Arc<Shared>, iq: Stanza, caller: Caller, payload: &Element) {
     match SensorData::decode(payload) {
         Ok((SensorData::Request(request), generation)) => open(shared, iq, caller, request, generation).await,
-        Ok((SensorData::Cancel(id), _)) => {
+        Ok((SensorData::Cancel(id), generation)) => {
             shared.readouts.cancel(&caller.jid, &id);
-            shared.reply(&iq, None).await;
+            shared.reply(&iq, (generation == Generation::Xmpp).then(|| xep::cancelled(&id))).await;
         }
         Ok(_) => shared.refuse(&iq, refusal::not_implemented()).await,
         Err(problem) => {

@@ -5,6 +5,7 @@ mod controlling;
 mod discovering;
 mod following;
 mod friendship;
+mod oldest;
 mod reading;
 
 use std::collections::BTreeSet;

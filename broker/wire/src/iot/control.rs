@@ -213,15 +213,20 @@ impl ParameterError {
 
     /// Writes the child of an error.
     pub fn encode(&self, generation: Generation) -> Element {
+        // The XEP has one name for it.
+        let second = (generation != Generation::Xmpp).then_some(&self.parameter);
         Element::new(generation.namespace(Interface::Control), "paramError")
             .with_attr("var", &self.parameter)
-            .with_attr("n", &self.parameter)
+            .with_attr_opt("n", second)
             .with_text(&self.text)
     }
 }
 
 /// `pGroup`: the extension of a form field that names the group it belongs to. Members are to be set together.
 pub fn parameter_group(generation: Generation, group: &str) -> Element {
+    if generation == Generation::Xmpp {
+        return Element::new(generation.namespace(Interface::Control), "parameterGroup").with_attr("name", group);
+    }
     // The schema calls the attribute `n`, the examples `name`.
     Element::new(generation.namespace(Interface::Control), "pGroup").with_attr("n", group).with_attr("name", group)
 }
@@ -229,7 +234,7 @@ pub fn parameter_group(generation: Generation, group: &str) -> Element {
 /// The group a form field belongs to, if `element` is the extension that names it.
 pub fn decode_parameter_group(element: &Element) -> Option<&str> {
     let (interface, _) = Interface::of_namespace(element.namespace().as_str())?;
-    if interface != Interface::Control || element.name() != "pGroup" {
+    if interface != Interface::Control || !matches!(element.name(), "pGroup" | "parameterGroup") {
         return None;
     }
     element.attr("n").or_else(|| element.attr("name"))

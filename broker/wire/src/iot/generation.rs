@@ -2,7 +2,7 @@
 //!
 //! IEEE P1451.99 renamed its namespaces twice without changing a single element, so a generation is a value: one
 //! codec per interface reads all three, and an answer is written in the generation of its question. The retracted
-//! XEPs (`urn:xmpp:iot:`) used other element names and are not a generation of this dialect.
+//! XEPs (`urn:xmpp:iot:`) came before and used other names; [`xep`](super::xep) turns theirs into these and back.
 //!
 //! # Why
 //! There is no negotiation in the standard. Deployed clients speak only one generation and treat the others as
@@ -10,11 +10,16 @@
 
 use std::fmt;
 
-/// One of the three namespace prefixes that share the short element names, oldest first.
+use super::xep;
+
+/// One of the namespace prefixes, oldest first. The last three share the short element names.
 ///
-/// The derived order is the order of age: `Ieee < Nf < Nfi`.
+/// The derived order is the order of age: `Xmpp < Ieee < Nf < Nfi`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Generation {
+    /// `urn:xmpp:iot:`, the retracted XEPs. Its elements are encoded and decoded in short names too; see
+    /// [`xep`](super::xep).
+    Xmpp,
     /// `urn:ieee:iot:`, of the years under IEEE P1451.99.
     Ieee,
     /// `urn:nf:iot:`, what most deployed software speaks.
@@ -44,7 +49,8 @@ pub const NS_HARMONIZED: &str = "urn:nfi:iot:hi:1.0";
 pub const NS_INTEROPERABILITY: &str = "urn:xmpp:iot:interoperability";
 
 impl Generation {
-    /// Newest first: the order in which a client should choose and in which features are listed.
+    /// The three with short names, newest first: the order in which a client should choose and in which features are
+    /// listed.
     pub const ALL: [Self; 3] = [Self::Nfi, Self::Nf, Self::Ieee];
 
     /// The namespace of `interface` in this generation.
@@ -65,15 +71,23 @@ impl Generation {
             (Self::Nfi, Interface::Events) => "urn:nfi:iot:events:1.0",
             (Self::Nfi, Interface::SensorData) => "urn:nfi:iot:sd:1.0",
             (Self::Nfi, Interface::Synchronization) => "urn:nfi:iot:synchronization:1.0",
+            (Self::Xmpp, Interface::Concentrator) => xep::NS_CONCENTRATOR,
+            (Self::Xmpp, Interface::Control) => xep::NS_CONTROL,
+            (Self::Xmpp, Interface::Events) => xep::NS_EVENTS,
+            (Self::Xmpp, Interface::SensorData) => xep::NS_SENSOR_DATA,
+            // It had none; the oldest there is stands in.
+            (Self::Xmpp, Interface::Synchronization) => "urn:ieee:iot:synchronization:1.0",
         }
     }
 
     /// The generation a client should speak to a peer that advertises `features`: the newest one listed for `interface`.
+    /// The XEPs are left out, since [`xep`](super::xep) does not read what their things say.
     pub fn newest_of<'a>(interface: Interface, features: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         features
             .into_iter()
             .filter_map(Interface::of_namespace)
             .filter_map(|(found, generation)| (found == interface).then_some(generation))
+            .filter(|generation| *generation != Self::Xmpp)
             .max()
     }
 }
@@ -84,6 +98,7 @@ impl fmt::Display for Generation {
             Self::Ieee => "ieee",
             Self::Nf => "nf",
             Self::Nfi => "nfi",
+            Self::Xmpp => "xmpp",
         })
     }
 }
@@ -96,7 +111,8 @@ impl Interface {
     /// Which interface and generation a namespace names, if it is one of ours.
     pub fn of_namespace(namespace: &str) -> Option<(Self, Generation)> {
         Self::ALL.into_iter().find_map(|interface| {
-            let generation = Generation::ALL.into_iter().find(|g| g.namespace(interface) == namespace)?;
+            let mut all = Generation::ALL.into_iter().chain([Generation::Xmpp]);
+            let generation = all.find(|generation| generation.namespace(interface) == namespace)?;
             Some((interface, generation))
         })
     }
@@ -118,15 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn the_retracted_and_unknown_namespaces_are_no_generation() {
-        for namespace in ["urn:xmpp:iot:sensordata", "urn:nfi:iot:sd:2.0", "urn:nfi:iot:sd", ""] {
+    fn unknown_namespaces_are_no_generation() {
+        for namespace in ["urn:xmpp:iot:provisioning", "urn:nfi:iot:sd:2.0", "urn:nfi:iot:sd", ""] {
             assert_eq!(Interface::of_namespace(namespace), None);
         }
     }
 
     #[test]
     fn a_client_takes_the_newest_generation_listed() {
-        let features = ["urn:ieee:iot:sd:1.0", "urn:nfi:iot:ctr:1.0", "urn:nf:iot:sd:1.0"];
+        let features = ["urn:ieee:iot:sd:1.0", "urn:nfi:iot:ctr:1.0", "urn:nf:iot:sd:1.0", "urn:xmpp:iot:events"];
         assert_eq!(Generation::newest_of(Interface::SensorData, features), Some(Generation::Nf));
         assert_eq!(Generation::newest_of(Interface::Events, features), None);
     }

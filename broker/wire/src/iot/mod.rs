@@ -1,4 +1,4 @@
-//! The payloads of the neuro-foundation interfaces a thing or concentrator speaks, in three namespace generations.
+//! The payloads of the neuro-foundation interfaces a thing or concentrator speaks, in all four namespace generations.
 //!
 //! One module per interface: types, `decode`, `encode`. Decoding is lenient (unknown attributes and children are
 //! ignored, booleans may be written in any of the usual ways), encoding is strict. What is answered to whom, and when, is
@@ -24,6 +24,7 @@ mod namespace;
 mod node_info;
 pub mod sensor_data;
 pub mod synchronization;
+pub mod xep;
 
 #[cfg(test)]
 mod tests;

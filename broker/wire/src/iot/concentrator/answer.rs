@@ -234,7 +234,7 @@ impl CommandInfo {
 const fn kind_name(kind: CommandKind, generation: Generation) -> &'static str {
     match (kind, generation) {
         (CommandKind::Parametrized, Generation::Nfi) => "Parameterized",
-        (CommandKind::Parametrized, Generation::Ieee | Generation::Nf) => "Parametrized",
+        (CommandKind::Parametrized, Generation::Ieee | Generation::Nf | Generation::Xmpp) => "Parametrized",
         (CommandKind::Query, _) => "Query",
         (CommandKind::Simple, _) => "Simple",
     }
