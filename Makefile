@@ -61,7 +61,7 @@ sizes:
 
 # What a run finds worth keeping is copied from target/fuzz to tests/data/fuzz, and is an ordinary test from then on.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= xml framer_split jid machine sasl
+FUZZ_TARGETS ?= xml framer_split jid machine sasl peer component
 fuzz:
 	@$(CARGO) +nightly fuzz --version >/dev/null 2>&1 || \
 		{ rustup toolchain install nightly --profile minimal && $(CARGO) install --locked --quiet cargo-fuzz; }

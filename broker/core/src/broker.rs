@@ -385,14 +385,16 @@ impl Broker {
         self.shell.router.flush_activity().await;
         shared.generations.flush().await;
         // Last, because sessions say goodbye to contacts elsewhere.
-        let left = || deadline.saturating_sub(begun.elapsed()).max(PEERS_TIME);
-        let in_time = shared.components.shutdown(left()).await && in_time;
-        let in_time = match &shared.links {
-            Some(links) => links.shutdown(left()).await && in_time,
-            None => in_time,
+        let left = deadline.saturating_sub(begun.elapsed()).max(PEERS_TIME);
+        let links = async {
+            match &shared.links {
+                Some(links) => links.shutdown(left).await,
+                None => true,
+            }
         };
+        let (components, links) = tokio::join!(shared.components.shutdown(left), links);
         shared.transit.finish().await;
-        in_time
+        in_time && components && links
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use torg_store::{Batch, Engine, Migration, Migrations, StoreError};
 use torg_wire::iot::{Generation, Named, Service};
-use torg_wire::jid::BareJid;
+use torg_wire::jid::{BareJid, Jid};
 use torg_wire::stanza::Stanza;
 
 use crate::router::Router;
@@ -137,10 +137,12 @@ impl Generations {
 
 impl Router {
     /// A service here has been spoken to.
-    pub(crate) fn note_generation(&self, from: &BareJid, stanza: &Stanza) {
+    pub(crate) fn note_generation(&self, from: &Jid, stanza: &Stanza) {
         let named = stanza.children().iter().find_map(|child| Named::parse(child.namespace().as_str()));
         if let Some(Named { service, generation: Some(generation) }) = named {
-            self.shared().generations.note((from.clone(), service), generation, self.is_own_account(from));
+            let from = from.to_bare();
+            let lasting = self.is_own_account(&from);
+            self.shared().generations.note((from, service), generation, lasting);
         }
     }
 

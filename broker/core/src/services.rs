@@ -96,7 +96,7 @@ impl Services {
     pub(crate) async fn dispatch(&self, router: &Router, places: &[Place], envelope: Envelope) -> Result<(), Envelope> {
         for place in places {
             if let Some(builtin) = xep::BUILTIN.iter().find(|builtin| builtin.takes(*place, envelope.stanza())) {
-                router.note_generation(&envelope.identity().jid().to_bare(), envelope.stanza());
+                router.note_generation(envelope.identity().jid(), envelope.stanza());
                 let reply = Reply::new(router.clone(), envelope.stanza());
                 (builtin.run)(router, envelope, reply).await;
                 return Ok(());
@@ -106,7 +106,7 @@ impl Services {
         let address = envelope.stanza().to().map_or(router.domain().as_str(), Jid::bare_str);
         let takes = |added: &&Added| added.address.as_str() == address && takes(&*added.service, envelope.stanza());
         let Some(added) = added.iter().find(takes) else { return Err(envelope) };
-        router.note_generation(&envelope.identity().jid().to_bare(), envelope.stanza());
+        router.note_generation(envelope.identity().jid(), envelope.stanza());
         added.enqueue(self.lane_of(envelope.identity().jid()), Reply::new(router.clone(), envelope.stanza()), envelope);
         Ok(())
     }

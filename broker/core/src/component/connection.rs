@@ -69,11 +69,11 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(router: Router, mut socket: S,
     let machine = ComponentStream::accept(Arc::clone(&router.shared().components.settings), Seed::new(bytes), now());
     let mut connection = Connection::new(router, machine, place);
     let ended = connection.run(&mut socket).await;
-    let component = connection.name();
+    let (component, proven) = (connection.machine.claimed().unwrap_or_default(), connection.component.is_some());
     match ended {
-        Ok(why @ Why::Fault(_)) => tracing::warn!(component, %why, "The stream of a component ended."),
-        Ok(why) => tracing::info!(component, %why, "The stream of a component ended."),
-        Err(error) => tracing::info!(component, %error, "The connection of a component was lost."),
+        Ok(why @ Why::Fault(_)) => tracing::warn!(component, proven, %why, "The stream of a component ended."),
+        Ok(why) => tracing::info!(component, proven, %why, "The stream of a component ended."),
+        Err(error) => tracing::info!(component, proven, %error, "The connection of a component was lost."),
     }
 }
 
@@ -107,11 +107,6 @@ impl Connection {
             out: Vec::new(),
             buffer: vec![0; READ],
         }
-    }
-
-    /// The component's domain, for logs.
-    fn name(&self) -> &str {
-        self.component.as_ref().map_or("unknown", |component| component.address.as_str())
     }
 
     /// Runs the stream over `io` until its end. An error is that of the connection.

@@ -101,6 +101,11 @@ impl Router {
     /// Handles one stanza of a component, its `from` at the component's own domain. As [`Router::accept_remote`], but it may be for
     /// anybody: this broker is the component's way to other servers.
     pub(crate) fn accept_component(&self, budget: &Arc<Budget>, mut stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+        if self.is_local(stanza.from()?) {
+            // A service that was added after the start has the address; nobody else speaks for it.
+            tracing::error!(from = ?stanza.from(), "A component has the address of a service of ours; it is not heard.");
+            return None;
+        }
         self.strip_reserved(&mut stanza);
         if !self.is_local(stanza.to()?) {
             self.send_remote(&stanza);

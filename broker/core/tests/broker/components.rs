@@ -1,11 +1,13 @@
 //! External components: what they and the accounts here can say to each other, and what hostile ones cannot.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::timeout;
 use torg_core::component::{COMPONENT_STANZAS, COMPONENTS_UNPROVEN};
-use torg_core::{Broker, PipeConnector, pipe};
+use torg_core::{Broker, Envelope, PipeConnector, Reply, Route, Service, pipe};
 use torg_store::Sqlite;
 use torg_wire::jid::{DomainPart, Jid};
 use torg_wire::ns;
@@ -418,16 +420,42 @@ async fn a_component_hears_that_the_server_stops_and_that_its_contacts_go() {
     assert!(stopping.await.unwrap());
 }
 
+/// A service that takes nothing.
+struct Silent;
+
+#[async_trait]
+impl Service for Silent {
+    fn routes(&self) -> &'static [Route] {
+        &[]
+    }
+
+    async fn handle(&self, _: Envelope, reply: Reply) {
+        reply.none();
+    }
+}
+
+#[tokio::test]
+async fn a_component_is_not_heard_under_the_address_of_a_service_that_came_later() {
+    let (world, connector) = world().await;
+    let mut rooms = Component::connect(&connector, ROOMS).await;
+    world.broker.add_service(crate::world::jid(ROOMS), Arc::new(Silent));
+    let mut anna = world.client("anna@site.example/phone").await;
+    rooms.say(&format!("<message from='{ROOMS}' to='anna@site.example/phone'><body>trust me</body></message>")).await;
+    rooms.say("</stream:stream>").await;
+    rooms.end().await;
+    assert!(anna.pending().await.is_empty());
+}
+
 #[tokio::test]
 async fn no_component_takes_an_address_of_the_server() {
     for name in ["site.example", "pubsub.site.example"] {
         let world = World::new().await;
         let accounts = world.accounts.clone();
         let tls = torg_core::tls::ServerTls::new(&crate::world::certificate().0).unwrap();
-        let store = std::sync::Arc::new(Sqlite::in_memory().unwrap());
-        let clock = std::sync::Arc::new(torg_thing::SystemClock);
+        let store = Arc::new(Sqlite::in_memory().unwrap());
+        let clock = Arc::new(torg_thing::SystemClock);
         let domain = crate::world::jid("site.example");
-        let builder = Broker::builder(domain, store, accounts, clock, std::sync::Arc::new(tls));
+        let builder = Broker::builder(domain, store, accounts, clock, Arc::new(tls));
         let started = builder.component(DomainPart::parse(name).unwrap(), secret(name)).start().await;
         assert!(matches!(started, Err(torg_core::BrokerError::Component(taken)) if taken == name));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use torg_wire::jid::Jid;
 
-use crate::{laws, machine, oracle, peer, sasl};
+use crate::{component, laws, machine, oracle, peer, sasl};
 
 /// The corpus of a fuzz target, with file names.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -61,6 +61,21 @@ fn the_seeds_of_the_login_corpus_get_in() {
 #[test]
 fn the_peer_corpus_proves_nothing_that_is_not_proven() {
     run("peer", peer::check);
+}
+
+#[test]
+fn the_component_corpus_lets_nothing_out_before_the_handshake() {
+    run("component", |bytes| drop(component::check(bytes)));
+}
+
+/// Otherwise the corpus would not reach what comes after a right handshake.
+#[test]
+fn the_seeds_of_the_component_corpus_get_in() {
+    for (name, stanzas) in [("talk", 3), ("no-from", 1), ("mixed-namespaces", 2)] {
+        let (_, bytes) = corpus("component").into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
+        let outcome = component::check(&bytes);
+        assert_eq!((outcome.proven, outcome.stanzas.len()), (true, stanzas), "{name}: {}", outcome.said);
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! the laws of the stream machine behind it.
 #![cfg(test)]
 
+mod component;
+mod component_properties;
 mod corpus;
 mod laws;
 mod limits;

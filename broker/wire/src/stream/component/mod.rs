@@ -65,6 +65,8 @@ pub struct ComponentStream {
     event: Option<ComponentOutput>,
     /// Our header is out, so an end tag is due.
     open: bool,
+    /// Whom the other side says it is.
+    claimed: Option<DomainPart>,
     stage: Stage,
     deadline: Option<Instant>,
 }
@@ -99,6 +101,7 @@ impl ComponentStream {
             out: Vec::new(),
             event: None,
             open: false,
+            claimed: None,
             stage: Stage::Header,
             deadline: now.checked_add(HANDSHAKE_TIME),
         }
@@ -199,6 +202,7 @@ impl ComponentStream {
             let text = "The stream header must say in 'to' which component connects.";
             return Err(fault(StreamCondition::ImproperAddressing, text));
         };
+        self.claimed = Some(domain.clone());
         if !self.settings.secrets.contains_key(&domain) {
             return Err(fault(StreamCondition::HostUnknown, "No component of that name is configured."));
         }
@@ -298,6 +302,11 @@ impl ComponentStream {
     }
 
     // -- the end
+
+    /// Whom the other side says it is, proven or not; for logs.
+    pub fn claimed(&self) -> Option<&str> {
+        self.claimed.as_ref().map(DomainPart::as_str)
+    }
 
     /// Whether it is over, or only waits for the component to close its side.
     pub const fn is_ending(&self) -> bool {
