@@ -13,7 +13,6 @@ mod managed;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -31,6 +30,7 @@ pub use entrance::Entrance;
 pub use gate::Place;
 pub(crate) use gate::{Door, Gate, Waiting};
 pub(crate) use inline::FEATURES as BIND_FEATURES;
+pub(crate) use listener::accept_each;
 pub use listener::{Listener, PipeConnector, PipeListener, pipe};
 
 use crate::router::Router;
@@ -58,42 +58,27 @@ pub(crate) enum Begin {
     StartTls,
 }
 
-/// How long accepting pauses after the system refused, for instance for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Accepts connections until the broker stops.
-pub(crate) async fn listen<L: Listener>(shell: Arc<Shell>, mut listener: L, begin: Begin) {
-    let stop = shell.router.shared().stop.clone();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((socket, address)) => {
-                let counters = &shell.router.shared().counters;
-                let shared = Arc::clone(&shell);
-                match shell.gate.knock(address) {
-                    Door::Open(place) => {
-                        counters.accepted.add(1);
-                        shell.router.spawn(serve(shared, socket, begin, place));
-                    }
-                    Door::Wait(waiting) => {
-                        counters.accepted.add(1);
-                        shell.router.spawn(wait(shared, socket, begin, waiting));
-                    }
-                    Door::Shut => {
-                        counters.refused.add(1);
-                        tracing::debug!(?address, "Connection refused: too many have not logged in.");
-                    }
-                }
+pub(crate) async fn listen<L: Listener>(shell: Arc<Shell>, listener: L, begin: Begin) {
+    let take = |socket, address| {
+        let counters = &shell.router.shared().counters;
+        let shared = Arc::clone(&shell);
+        match shell.gate.knock(address) {
+            Door::Open(place) => {
+                counters.accepted.add(1);
+                shell.router.spawn(serve(shared, socket, begin, place));
             }
-            Err(error) => {
-                tracing::warn!(%error, "A connection could not be accepted.");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+            Door::Wait(waiting) => {
+                counters.accepted.add(1);
+                shell.router.spawn(wait(shared, socket, begin, waiting));
+            }
+            Door::Shut => {
+                counters.refused.add(1);
+                tracing::debug!(?address, "Connection refused: too many have not logged in.");
             }
         }
-    }
+    };
+    accept_each(&shell.router.shared().stop, listener, take).await;
 }
 
 /// Too many have not logged in: the connection waits, unread, until there is a place for it.

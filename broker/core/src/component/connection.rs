@@ -17,13 +17,11 @@ use torg_wire::stream_error::{StreamCondition, StreamError};
 
 use super::Component;
 use super::line::Parcel;
-use crate::c2s::{Listener, Place};
+use crate::c2s::{Listener, Place, accept_each};
 use crate::limits::STUCK;
 use crate::router::Router;
 use crate::session::now;
 
-/// How long accepting pauses after the system refused, for instance for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes read at once.
 const READ: usize = 16 * 1024;
 /// Bytes written at once; more would only delay reading.
@@ -31,33 +29,19 @@ const WRITE: usize = 64 * 1024;
 
 /// Accepts connections of components until the broker stops. The caller sees to it that strangers cannot reach the listener: what
 /// passes is not encrypted.
-pub(crate) async fn listen<L: Listener>(router: Router, mut listener: L) {
-    let stop = router.shared().stop.clone();
+pub(crate) async fn listen<L: Listener>(router: Router, listener: L) {
     let components = &router.shared().components;
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
+    let take = |socket, address| {
+        let Some(place) = components.gate.enter(address) else {
+            tracing::warn!("A component was turned away: too many connections have not said their handshake.");
+            return;
         };
-        match accepted {
-            Ok((socket, address)) => {
-                let Some(place) = components.gate.enter(address) else {
-                    tracing::warn!("A component was turned away: too many connections have not said their handshake.");
-                    continue;
-                };
-                let serve = serve(router.clone(), socket, place);
-                let cut = components.cut.clone();
-                components.tasks.spawn_on(
-                    async move { cut.run_until_cancelled(serve).await.unwrap_or_default() },
-                    &router.shared().runtime,
-                );
-            }
-            Err(error) => {
-                tracing::warn!(%error, "A connection of a component could not be accepted.");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+        let serve = serve(router.clone(), socket, place);
+        let cut = components.cut.clone();
+        let bounded = async move { cut.run_until_cancelled(serve).await.unwrap_or_default() };
+        components.tasks.spawn_on(bounded, &router.shared().runtime);
+    };
+    accept_each(&router.shared().stop, listener, take).await;
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(router: Router, mut socket: S, place: Place) {

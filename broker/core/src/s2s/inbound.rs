@@ -1,7 +1,7 @@
 //! Streams that other servers open: accepting, TLS, and one task for each.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
@@ -12,36 +12,18 @@ use torg_wire::stream::peer::{PeerEnd, PeerStream};
 
 use super::connection::{Connection, IDLE_ACCEPTED, Next, Until};
 use super::{Links, seed};
-use crate::c2s::{Begin, Listener, Place};
+use crate::c2s::{Begin, Listener, Place, accept_each};
 use crate::router::Router;
 use crate::session::now;
 
-/// How long accepting pauses after the system refused, for instance for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Accepts connections of other servers until the broker stops.
-pub(crate) async fn listen<L: Listener>(router: Router, mut listener: L, begin: Begin) {
-    let stop = router.shared().stop.clone();
+pub(crate) async fn listen<L: Listener>(router: Router, listener: L, begin: Begin) {
     let Some(links) = router.links() else { return };
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((socket, address)) => {
-                let Some(place) = links.gate.enter(address) else {
-                    tracing::debug!(?address, "Connection refused: too many have proven nothing.");
-                    continue;
-                };
-                links.spawn(&router, serve(router.clone(), socket, begin, place));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "A connection could not be accepted.");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let take = |socket, address| match links.gate.enter(address) {
+        Some(place) => links.spawn(&router, serve(router.clone(), socket, begin, place)),
+        None => tracing::debug!(?address, "Connection refused: too many have proven nothing."),
+    };
+    accept_each(&router.shared().stop, listener, take).await;
 }
 
 async fn serve<S>(router: Router, socket: S, begin: Begin, place: Place)
