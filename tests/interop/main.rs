@@ -22,6 +22,7 @@ mod console;
 mod events;
 mod federation;
 mod node_commands;
+mod oldest;
 mod operation;
 mod other_clients;
 mod plant;

@@ -3,9 +3,11 @@
 Takes one JSON object on stdin and prints one JSON object on stdout; xmppjs.mjs does the same with @xmpp/client.
 
     in   {"jid", "password", "host", "port", "tls": "starttls"|"direct", "ca": FILE, "gateway": BARE JID,
-          "dialect": "nfi"|"nf"|"ieee", "steps": [STEP...]}
+          "dialect": "nfi"|"nf"|"ieee"|"xmpp", "steps": [STEP...]}
     STEP {"do": "login"} {"do": "subscribe"} {"do": "disco"} {"do": "items"} {"do": "nodes"}
          {"do": "read", "node", "source"} {"do": "set", "node", "source", "element", "name", "value"}
+         with the dialect xmpp, by slixmpp's plug-ins for XEP-0323 and XEP-0325: {"do": "plugin_read", "node", "cancel"}
+         {"do": "plugin_set", "node", "type", "name", "value"} {"do": "plugin_order", as plugin_set}
          {"do": "pour", "peer": JID, "most"} sends numbered messages, asking for an answer after every ten and printing
          `ACKNOWLEDGED n`, until the stream ends;  {"do": "collect", "last": n} waits for all of them
          each may say "to": JID, else the gateway's full JID is used (its bare JID before a presence has come)
@@ -40,6 +42,9 @@ class Client(slixmpp.ClientXMPP):
         self.enable_starttls = order["tls"] == "starttls"
         self.enable_plaintext = False
         self.register_plugin("xep_0030")
+        if order["dialect"] == "xmpp":
+            self.register_plugin("xep_0323")
+            self.register_plugin("xep_0325")
         self.gateway = slixmpp.JID(order["gateway"])
         self.gateway_full = None
         self.seen = asyncio.Event()
@@ -145,6 +150,54 @@ class Client(slixmpp.ClientXMPP):
         ET.SubElement(request, "{%s}%s" % (space, step["element"]), {"n": step["name"], "v": step["value"]})
         answer = await self.ask("set", self.target(step), request)
         return {"answered": answer.tag, "parameters": [p.get("n") for p in answer if local(p) == "p"]}
+
+    async def plugin_read(self, step):
+        """One readout, or with `cancel` one that is given up as soon as it is accepted: all that the plug-in tells of it."""
+        told = asyncio.Queue()
+        plugin = self.plugin["xep_0323"]
+        flags = {"all": "true"}
+        if "when" in step:
+            flags["when"] = step["when"]
+        session = plugin.request_data(
+            self.boundjid.full,
+            self.target(step).full,
+            lambda from_jid, result, **rest: told.put_nowait((result, rest)),
+            nodeIds=[step["node"]],
+            flags=flags,
+        )
+        results, fields, errors = [], [], []
+        while not results or results[-1] not in ("done", "failure", "rejected", "cancelled"):
+            result, rest = await asyncio.wait_for(told.get(), READOUT)
+            results.append(result)
+            errors += [rest["error_msg"]] if result == "failure" else []
+            for field in rest.get("fields", []):
+                known = {"node": rest["nodeId"], "at": rest["timestamp"]}
+                fields.append(dict(known, **{key: str(field.get(key)) for key in ("name", "typename", "value", "unit")}))
+            if step.get("cancel") and result in ("accepted", "queued"):
+                plugin.cancel_request(session)
+        return {"results": results, "fields": fields, "errors": errors}
+
+    async def plugin_set(self, step):
+        told = asyncio.get_running_loop().create_future()
+        self.plugin["xep_0325"].set_request(
+            self.boundjid.full,
+            self.target(step).full,
+            lambda **rest: told.set_result(rest),
+            fields=[(step["name"], step["type"], step["value"])],
+            nodeIds=[step["node"]],
+        )
+        answer = await asyncio.wait_for(told, ANSWER)
+        return {"result": answer["result"]}
+
+    async def plugin_order(self, step):
+        """An order in a message, which nothing answers."""
+        self.plugin["xep_0325"].set_command(
+            self.boundjid.full,
+            self.target(step).full,
+            fields=[(step["name"], step["type"], step["value"])],
+            nodeIds=[step["node"]],
+        )
+        return {}
 
     async def pour(self, step):
         acknowledged = 0

@@ -156,7 +156,7 @@ async fn parameters_are_set_and_listed() {
         .await;
     world
         .expect_result(
-            "<setResponse xmlns='urn:xmpp:iot:control'><node nodeId='valve'/><parameter name='Position'/>\
+            "<setResponse xmlns='urn:xmpp:iot:control' responseCode='OK'><node nodeId='valve'/><parameter name='Position'/>\
              <parameter name='Mode'/></setResponse>",
         )
         .await;

@@ -155,7 +155,8 @@ pub fn shorten(element: &Element) -> Element {
 pub fn lengthen(element: &Element) -> Vec<Element> {
     match (element.namespace().as_str(), element.name()) {
         (NS_SENSOR_DATA, "resp") => data(element),
-        (NS_CONTROL, "resp") => vec![renamed(element, "setResponse")],
+        // Not in the last text of the XEP, but what slixmpp's plug-in hands to its user.
+        (NS_CONTROL, "resp") => vec![renamed(element, "setResponse").with_attr("responseCode", "OK")],
         (NS_CONTROL | NS_SENSOR_DATA, _) => vec![long(element)],
         _ => vec![element.clone()],
     }

@@ -93,8 +93,10 @@ fn what_was_operated_on_is_told() {
     let response = Control::Response(control::Response { nodes: vec![node], parameters: vec![name] });
     assert_eq!(
         lengthen(&response.encode(Generation::Xmpp)),
-        [xml("<setResponse xmlns='urn:xmpp:iot:control'><node nodeId='n' sourceId='s'/><parameter name='Output'/>\
-              </setResponse>")]
+        [xml(
+            "<setResponse xmlns='urn:xmpp:iot:control' responseCode='OK'><node nodeId='n' sourceId='s'/><parameter name='Output'/>\
+              </setResponse>"
+        )]
     );
 }
 
