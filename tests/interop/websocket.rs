@@ -157,6 +157,16 @@ fn xmpp_js_resumes_after_a_broken_websocket_and_misses_nothing() {
 }
 
 #[test]
+fn xmpp_js_comes_back_with_a_token_over_wss() {
+    let site = Site::start("", &[], &[FRIEND]);
+    let mut anna = XMPP_JS.log_in(&site, FRIEND, &url(&site, "wss"));
+    for _ in 0..2 {
+        let back = anna.order(json!({"do": "again"})).expect("a login");
+        assert_eq!((&back["mechanism"], &back["managed"]), (&json!("HT-SHA-256-NONE"), &json!(true)), "{back}");
+    }
+}
+
+#[test]
 fn stanza_finds_the_websocket_by_host_meta_in_json_or_xml() {
     STANZA.discovers();
 }

@@ -59,6 +59,12 @@ export class User {
     return { jid: jid.toString(), mechanism: this.#mechanism, managed: this.#xmpp.streamManagement.enabled };
   }
 
+  // The same installation comes back; it uses its token if it was given one.
+  async again() {
+    await this.#xmpp.stop();
+    return this.login();
+  }
+
   async ping({ to }) {
     await this.#ask("get", to, xml("ping", PING));
   }
