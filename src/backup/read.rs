@@ -169,10 +169,15 @@ impl<'b, R: Read> Source<'_, 'b, R> {
 
     fn next_any(&mut self) -> Result<Option<Entry<'b, R>>, BackupError> {
         let next = self.entries.next().transpose();
-        // The crate tells an end inside of padding by its words alone.
-        next.map_err(|error| match error.kind() == io::ErrorKind::UnexpectedEof || error.to_string().contains("EOF") {
-            true => self.truncated("a header or the space before it"),
-            false => self.damaged(format!("a header: {error}")),
+        next.map_err(|error| {
+            let text = error.to_string();
+            // The crate tells an end inside of padding or of a header by its words alone.
+            let is_end = error.kind() == io::ErrorKind::UnexpectedEof
+                || ["EOF", "failed to read entire block"].iter().any(|words| text.contains(words));
+            match is_end {
+                true => self.truncated("a header or the space before it"),
+                false => self.damaged(format!("a header: {text}")),
+            }
         })
     }
 
