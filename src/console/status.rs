@@ -25,6 +25,9 @@ pub const SPACE_LOW: u64 = 16 * 1024 * 1024;
 /// message does not.
 const PROBE_FREE_MIN: u64 = 1024 * 1024;
 
+/// Days before its end at which a certificate in files should have been replaced: whoever renews them by a timer does so weeks before.
+const FILES_DUE_DAYS: i64 = 7;
+
 /// How long the store may take to answer before it counts as stuck.
 const STORE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -221,7 +224,7 @@ impl Vitals {
             domain: domain.to_owned(),
             uptime_seconds: self.started.elapsed().as_secs(),
             reasons: reasons(&store, &certificate),
-            degraded: degraded(&store),
+            degraded: degraded(&store, &certificate),
             listeners: self.listeners.clone(),
             sessions: numbers.sessions,
             unauthenticated: numbers.unauthenticated,
@@ -315,13 +318,18 @@ fn reasons(store: &StoreStatus, certificate: &CertificateStatus) -> Vec<String> 
 }
 
 /// What it cannot do, or not for long. It is ready all the same: who is there goes on talking.
-fn degraded(store: &StoreStatus) -> Vec<String> {
+fn degraded(store: &StoreStatus, certificate: &CertificateStatus) -> Vec<String> {
     let mut degraded = Vec::new();
     if let Some(why) = &store.refused {
         degraded
             .push(format!("the disk of the store takes nothing, so nothing new is kept; what is live goes on ({why})"));
     } else if store.free_bytes.is_some_and(|free| free < SPACE_LOW) {
         degraded.push("the disk of the store is nearly full: soon nothing new is kept".to_owned());
+    }
+    if let Some(why) = certificate.error.as_ref().filter(|_| certificate.failures > 0) {
+        degraded.push(format!("no new certificate can be had; the one in use ends at {} ({why})", certificate.until));
+    } else if certificate.source == "files" && (0..FILES_DUE_DAYS).contains(&certificate.days_left) {
+        degraded.push(format!("the certificate ends at {}: put a new one in its place", certificate.until));
     }
     degraded
 }
@@ -430,7 +438,7 @@ mod tests {
     #[test]
     fn what_works_is_ready() {
         assert_eq!(reasons(&store(), &certificate(0)), Vec::<String>::new());
-        assert_eq!(degraded(&store()), Vec::<String>::new());
+        assert_eq!(degraded(&store(), &certificate(FILES_DUE_DAYS)), Vec::<String>::new());
     }
 
     #[test]
@@ -446,9 +454,21 @@ mod tests {
             StoreStatus { free_bytes: Some(SPACE_LOW - 1), ..store() },
             StoreStatus { refused: Some("no space".into()), refusals: 1, ..store() },
         ] {
-            assert_eq!(degraded(&full).len(), 1);
+            assert_eq!(degraded(&full, &certificate(FILES_DUE_DAYS)).len(), 1);
             assert_eq!(reasons(&full, &certificate(0)), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn a_certificate_that_nobody_renews_degrades_before_it_ends() {
+        let after = |certificate: &CertificateStatus| degraded(&store(), certificate).concat();
+        assert!(after(&certificate(FILES_DUE_DAYS - 1)).contains("put a new one in its place"));
+        assert!(after(&certificate(0)).contains("put a new one in its place"));
+        let by = |source: &str| CertificateStatus { source: source.to_owned(), ..certificate(0) };
+        assert_eq!(after(&by("acme")) + &after(&by("authority")), "", "those are renewed by themselves");
+        let failing = CertificateStatus { failures: 2, error: Some("gone".to_owned()), ..by("acme") };
+        assert!(after(&failing).contains("no new certificate can be had") && after(&failing).contains("gone"));
+        assert_eq!(after(&certificate(-1)), "", "that is a reason not to be ready");
     }
 
     #[test]

@@ -210,6 +210,7 @@ fn fails(lab: &Lab, torg: &Child, reason: &str) {
     lab.doors(torg, &lab.world.folder("torg").join("ca.pem"));
     let health = tls::get_bare(port(torg, "admin"), "localhost", "/healthz");
     assert!(health.starts_with("HTTP/1.1 200 "), "what can be served is served: {health}");
+    assert!(health.contains("\"degraded\"") && health.contains(reason), "{health}");
 }
 
 #[test]
