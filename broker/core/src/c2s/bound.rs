@@ -53,7 +53,7 @@ impl Bound {
         }
         self.in_flight = Vec::new(); // an idle session keeps no memory for it
         self.router.carry_on_introduction(&self.session);
-        if self.session.queue.is_empty() && self.session.queue.take_overflow() {
+        if self.session.queue.is_idle() && self.session.queue.take_overflow() {
             self.router.drain_offline(&self.session);
         }
     }

@@ -173,7 +173,7 @@ impl Router {
             if none_taken {
                 // The queue is full of other things. The session asks again once it is empty, unless it has just become so.
                 session.queue.mark_overflow();
-                if !session.queue.is_empty() || !session.queue.take_overflow() {
+                if !session.queue.is_idle() || !session.queue.take_overflow() {
                     return Ok(());
                 }
             }

@@ -122,7 +122,7 @@ impl Router {
         }
         self.keep(letter.stanza().clone()).await?;
         session.queue.mark_overflow();
-        if session.queue.is_empty() && session.queue.take_overflow() {
+        if session.queue.is_idle() && session.queue.take_overflow() {
             self.drain_offline(session);
         }
         Ok(())

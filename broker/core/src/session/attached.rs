@@ -48,7 +48,7 @@ impl Attached {
                 if let Some(receipt) = parcel.receipt {
                     let _ = receipt.send(()); // nobody may be waiting any more
                 }
-                if self.session.queue.is_empty() && self.session.queue.take_overflow() {
+                if self.session.queue.is_idle() && self.session.queue.take_overflow() {
                     self.router.drain_offline(&self.session);
                 }
                 self.router.carry_on_introduction(&self.session);

@@ -446,7 +446,7 @@ mod tests {
         assert_eq!(taken(&queue), ["2", "4"]);
         assert_eq!(queue.acknowledge(2), Acked::Until(None));
         assert_eq!(queue.acknowledge(3), Acked::TooHigh(2));
-        assert!(queue.is_empty());
+        assert_eq!(queue.len(), 0);
     }
 
     #[test]

@@ -195,9 +195,10 @@ impl Queue {
         self.lock().count()
     }
 
-    /// Nothing waits, and nothing is kept for want of an acknowledgement.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().count() == 0
+    /// Nothing waits but what may wait until somebody looks at the client, and nothing is kept for want of an acknowledgement.
+    pub(crate) fn is_idle(&self) -> bool {
+        let inner = self.lock();
+        inner.count() == 0 || inner.holds_back() && inner.managed.as_deref().is_none_or(|managed| managed.len() == 0)
     }
 
     /// Nothing waits to be written.

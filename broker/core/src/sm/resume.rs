@@ -218,7 +218,7 @@ impl Sm {
             Acked::TooHigh(sent) => return Err(sm::too_high(h, sent)),
         }
         self.router.carry_on_introduction(session);
-        if session.queue.is_empty() && session.queue.take_overflow() {
+        if session.queue.is_idle() && session.queue.take_overflow() {
             self.router.drain_offline(session);
         }
         Ok(())

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use torg_core::limits::{
-    ANSWER_TIME, ASK_AFTER, ASK_DELAY, ASK_PAUSE, DETACHED_PER_ACCOUNT, DETACHED_STANZAS, IDLE_TIME, RESUME_TIME,
+    ANSWER_TIME, ASK_AFTER, ASK_DELAY, ASK_PAUSE, DETACHED_PER_ACCOUNT, DETACHED_STANZAS, IDLE_TIME, MANAGED_STANZAS,
+    RESUME_TIME,
 };
 use torg_store::testing::{Fault, Flaky};
 use torg_store::{Engine, Sqlite};
@@ -388,6 +389,31 @@ async fn a_lost_session_makes_room_for_a_login() {
     world.client("bob@site.example/x").await;
     others.push(world.client("anna@site.example/new").await);
     assert_eq!(Raw::resume(&world, ANNA, &id, 0).await.1.name(), "failed");
+}
+
+#[tokio::test]
+async fn what_waits_for_an_inactive_client_does_not_hold_up_the_messages_that_found_no_room() {
+    let world = World::new().await;
+    let mut bob = Raw::login(&world, BOB).await;
+    bob.bind("desk").await;
+    bob.say("<enable xmlns='urn:xmpp:sm:3'/><inactive xmlns='urn:xmpp:csi:0'/>").await;
+    assert_eq!(bob.next().await.name(), "enabled");
+    let mut admin = world.client("admin@site.example/x").await;
+    let all = MANAGED_STANZAS + 1;
+    for n in 0..all {
+        admin.raw(&chat(DESK, &n.to_string())).await;
+    }
+    until(&world.store, OFFLINE, |count| count == 1).await;
+    let mut come = 0;
+    while come < MANAGED_STANZAS {
+        come += usize::from(bob.next().await.name() == "message");
+    }
+    bob.say("<a xmlns='urn:xmpp:sm:3' h='1'/>").await;
+    bob.acknowledged().await;
+    admin.raw(&format!("<presence to='{DESK}'/>")).await;
+    admin.sync().await;
+    bob.say(&format!("<a xmlns='urn:xmpp:sm:3' h='{MANAGED_STANZAS}'/>")).await;
+    assert_eq!([bob.next().await, bob.next().await].map(|it| it.name().to_owned()), ["presence", "message"]);
 }
 
 #[tokio::test]
