@@ -31,7 +31,7 @@ interop: peers
 	@tests/peers/setup smack
 	$(CARGO) test --package torg --test interop -- --nocapture
 	$(CARGO) build --release --bin torg
-	SMACK_PRESET=1 python3 tests/peers/smack.py $${CARGO_TARGET_DIR:-target}/release/torg
+	python3 tests/peers/smack.py $${CARGO_TARGET_DIR:-target}/release/torg
 
 peers:
 	@tests/peers/setup test
