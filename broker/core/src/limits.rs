@@ -12,6 +12,11 @@ pub const UNAUTHENTICATED_MAX: usize = 1_000;
 pub const SESSIONS_PER_ACCOUNT: usize = 10;
 /// Streams of one domain of another server: one for each of its services, and what is left of lost ones.
 pub const STREAMS_PER_PEER: usize = 16;
+/// Streams that other servers have opened, of all of them: some 100 kB each, so that strangers with good certificates and any number of
+/// names cannot fill the memory; more than a city's concentrators have peers at a time.
+pub const PEER_STREAMS: usize = 2_000;
+/// The same from one address: a hosting site with as many domains.
+pub const PEER_STREAMS_PER_ADDRESS: usize = 128;
 /// Stanzas waiting to be written to one session.
 pub const QUEUE_STANZAS: usize = 256;
 /// Bytes waiting to be written to one session.
@@ -135,6 +140,10 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Streams of one domain of another server at the same time, whoever opened them.
     pub streams_per_peer: usize,
+    /// Streams that other servers have opened.
+    pub peer_streams: usize,
+    /// The same from one address.
+    pub peer_streams_per_address: usize,
 }
 
 impl Default for Limits {
@@ -157,6 +166,8 @@ impl Default for Limits {
             unauthenticated: UNAUTHENTICATED_MAX,
             sessions_per_account: SESSIONS_PER_ACCOUNT,
             streams_per_peer: STREAMS_PER_PEER,
+            peer_streams: PEER_STREAMS,
+            peer_streams_per_address: PEER_STREAMS_PER_ADDRESS,
         }
     }
 }

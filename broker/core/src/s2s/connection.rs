@@ -58,7 +58,7 @@ pub(super) struct Connection {
     /// What the peer showed in the TLS handshake.
     pub(super) chain: Vec<CertificateDer<'static>>,
     idle: Duration,
-    /// Its place among those who have proven nothing, until it has.
+    /// Its place among those who have proven nothing, then among those who have; none if we opened it.
     place: Option<Place>,
     budget: Option<Arc<Budget>>,
     entry: Option<Entry>,
@@ -181,7 +181,6 @@ impl Connection {
     fn proven(&mut self, pair: &Pair, proof: PeerProof) {
         tracing::info!(%pair, ?proof, "A peer has proven its domain.");
         self.used = now();
-        self.place = None;
         if let Some(entry) = &self.entry {
             entry.incoming(pair);
         }
@@ -189,6 +188,13 @@ impl Connection {
             return;
         }
         let Some(links) = self.router.links() else { return };
+        if let Some(place) = self.place.take() {
+            self.place = links.proven.enter(place.address());
+            if self.place.is_none() {
+                let error = StreamError::new(StreamCondition::ResourceConstraint);
+                return self.machine.close_with_error(error.with_text("Too many streams of servers."));
+            }
+        }
         self.budget = links.budgets.of(pair.remote.as_str(), &links.limits, now());
         if self.budget.is_none() {
             let error = StreamError::new(StreamCondition::ResourceConstraint);

@@ -71,7 +71,10 @@ pub(crate) struct Links {
     limits: Limits,
     /// A number from 0 to 1, anew each time: randomness from outside.
     chance: fn() -> f64,
+    /// Streams of peers that have proven nothing.
     gate: Arc<Gate>,
+    /// Streams that peers have opened and proven a domain on.
+    proven: Arc<Gate>,
     table: Table,
     budgets: Budgets,
     /// Streams there are.
@@ -102,6 +105,7 @@ impl Links {
             limits,
             chance,
             gate: Arc::new(Gate::new(limits.unauthenticated, limits.unauthenticated_per_address)),
+            proven: Arc::new(Gate::new(limits.peer_streams, limits.peer_streams_per_address)),
             table: Table::default(),
             budgets: Budgets::default(),
             roll: Arc::default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq as _;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use torg_store::{Batch, StoreError};
@@ -81,7 +82,7 @@ impl Router {
         since: i64,
     ) -> Result<Resumption, NotResumed> {
         let sessions = self.shared().sessions.of(who.account.as_str());
-        let is_it = |session: &&Arc<Session>| session.sm().and_then(|sm| sm.id.as_deref()) == Some(&request.previd);
+        let is_it = |session: &&Arc<Session>| session.sm().is_some_and(|sm| sm.has_id(&request.previd));
         let Some(session) = sessions.iter().find(is_it).cloned() else {
             return self.wake(who, request, since).await;
         };
@@ -185,6 +186,11 @@ impl Router {
 }
 
 impl Sm {
+    /// Whether it is resumed by this id, in a time that tells nothing about how far it is right.
+    fn has_id(&self, id: &str) -> bool {
+        self.id.as_deref().is_some_and(|own| own.as_bytes().ct_eq(id.as_bytes()).into())
+    }
+
     /// The count of handled stanzas as the client may be told it now, on the wire. Every message it covers has been taken: wait for
     /// [`Sm::settled`] before.
     pub(crate) async fn tell(&self, session: &Session) -> u32 {

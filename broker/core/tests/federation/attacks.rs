@@ -5,6 +5,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use torg_core::Broker;
+use torg_core::limits::Limits;
 use torg_core::peers::Policy;
 use torg_core::tls::ClientTls;
 
@@ -30,10 +31,16 @@ struct Scene {
 
 impl Scene {
     async fn new(honest: Policy) -> Scene {
+        Scene::limited(honest, Limits::default()).await
+    }
+
+    async fn limited(honest: Policy, limits: Limits) -> Scene {
         let network = Network::new();
         let (one, two) = (Site::new(&network, "one.example", 1), Site::new(&network, "two.example", 2));
         let evil = Site::new(&network, "evil.example", 66);
-        let there = two.start(&[one.view(honest, true), evil.view(Policy::Pkix, true)]).await;
+        let there = two
+            .start_changed(&[one.view(honest, true), evil.view(Policy::Pkix, true)], |builder| builder.limits(limits))
+            .await;
         let honest = one.start(&[two.view(Policy::Pkix, true)]).await;
         let bob = Actor::new(&there, "bob@two.example/desk").await;
         Scene { _there: there, _honest: honest, bob, network, two, evil }
@@ -78,12 +85,17 @@ impl Hostile {
 
     /// As itself, rightly.
     async fn authenticate(&mut self) {
+        self.prove().await;
+        self.until("</stream:features>").await;
+    }
+
+    /// As far as the last header.
+    async fn prove(&mut self) {
         self.say(&header("evil.example")).await;
         self.until("</stream:features>").await;
         self.say(EXTERNAL).await;
         assert!(self.until("<success").await.contains("<success"));
         self.say(&header("evil.example")).await;
-        self.until("</stream:features>").await;
     }
 }
 
@@ -186,5 +198,22 @@ async fn a_second_header_for_another_host_ends_the_stream() {
     hostile.until("<success").await;
     hostile.say(&header("one.example")).await;
     assert!(hostile.until("</stream:stream>").await.contains("<invalid-from "));
+    scene.bob_heard_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_servers_have_opened_have_a_limit_all_names_together() {
+    let scene = Scene::limited(Policy::Pkix, Limits { peer_streams: 2, ..Limits::default() }).await;
+    let mut first = scene.enter().await;
+    first.authenticate().await;
+    let mut second = scene.enter().await;
+    second.authenticate().await;
+    let mut third = scene.enter().await;
+    third.prove().await;
+    assert!(third.until("</stream:stream>").await.contains("<resource-constraint "));
+    for stream in [&mut first, &mut second] {
+        stream.say("<db:verify from='evil.example' to='two.example' id='1'>k</db:verify>").await;
+        assert!(stream.until("type='invalid'").await.contains("type='invalid'"), "those before it go on");
+    }
     scene.bob_heard_nothing().await;
 }
