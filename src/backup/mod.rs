@@ -17,7 +17,7 @@
 //!
 //! Offline messages come back as they were, so one that was delivered after the backup is delivered again, with its stable id
 //! (XEP-0359) by which clients know it. The other choice would lose those that were not: a server that has taken a message
-//! must not lose it, and twice is better than never. Passwords, rosters and everything else are as they were; who was removed since is back.
+//! must not lose it, and twice is better than never. So it is with messages that wait for other servers. Passwords, rosters and everything else are as they were; who was removed since is back.
 //!
 //! # Why
 //! - `tar` holds the members: in ten years any machine lists and extracts it without us. The crate only encodes and decodes
@@ -41,6 +41,7 @@ use torg_store::{MigrateError, OpenError, StoreError};
 pub use manifest::{FORMAT, Manifest, Member};
 pub use members::State;
 pub use read::{Restored, restore};
+pub(crate) use write::Part;
 pub use write::{Written, backup};
 
 use crate::app::StartError;

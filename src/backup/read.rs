@@ -56,6 +56,7 @@ pub async fn restore(
     app::make_store_directory(&settings.store);
     let _lock = Lock::take(&settings.store)?;
     let state = State::new(settings);
+    give_to_owner_of(&state.folder(), &with_suffix(&state.store, ".lock")).map_err(moved)?;
     swap::finish(&state, clock.now()).map_err(moved)?;
     if !replace && let Some(path) = state.first_existing() {
         return Err(BackupError::ConfigStateExists { path });

@@ -140,14 +140,15 @@ impl Drop for Copy {
 }
 
 /// A backup on its way: locked, so that the next one knows it from what a power cut left behind.
-struct Part {
+pub(crate) struct Part {
     path: PathBuf,
-    file: File,
+    pub(crate) file: File,
     is_placed: bool,
 }
 
 impl Part {
-    fn new(to: &Path) -> Result<Self, BackupError> {
+    /// A new file beside `to`, for us only; dropping it removes it.
+    pub(crate) fn new(to: &Path) -> Result<Self, BackupError> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| BackupError::write(to)(io::Error::other(error)))?;
         let path = with_suffix(to, &format!("{PART}{}", hex(&random)));
@@ -160,7 +161,7 @@ impl Part {
     }
 
     /// Gives the file its name, and makes that last.
-    fn place(&mut self, to: &Path, overwrite: bool) -> Result<(), BackupError> {
+    pub(crate) fn place(&mut self, to: &Path, overwrite: bool) -> Result<(), BackupError> {
         let failed = BackupError::write(to);
         let flags = if overwrite { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
         match renameat_with(CWD, &self.path, CWD, to, flags) {

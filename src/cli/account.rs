@@ -10,13 +10,15 @@ use torg_wire::secret::Secret;
 use super::args::{self, ConfigFile};
 use super::check::tell;
 use super::run::block_on;
-use super::{Failure, Table, Terminal, password};
+use super::{Failure, Table, Terminal, password, transfer};
 use crate::config::{self, Settings};
 use crate::{app, catalog};
 
 pub(super) fn run(command: &args::Account, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     match command {
         args::Account::Add(arguments) => block_on(add(arguments, terminal)),
+        args::Account::Export(arguments) => block_on(transfer::export(arguments, terminal)),
+        args::Account::Import(arguments) => block_on(transfer::import(arguments, terminal)),
         args::Account::List(arguments) => block_on(list(arguments, terminal)),
         args::Account::Passwd(arguments) => block_on(passwd(arguments, terminal)),
         args::Account::Remove(arguments) => block_on(remove(arguments, terminal)),
@@ -103,14 +105,14 @@ async fn list(arguments: &args::AccountList, terminal: &mut Terminal<'_>) -> Res
 }
 
 /// The store of a configuration.
-struct Opened {
-    settings: Settings,
+pub(super) struct Opened {
+    pub(super) settings: Settings,
     store: Arc<dyn Engine>,
-    accounts: Accounts,
+    pub(super) accounts: Accounts,
 }
 
 impl Opened {
-    async fn new(file: &ConfigFile, terminal: &mut Terminal<'_>) -> Result<Self, Failure> {
+    pub(super) async fn new(file: &ConfigFile, terminal: &mut Terminal<'_>) -> Result<Self, Failure> {
         let settings = match config::load(&file.config, catalog::BRIDGES) {
             Ok(config) => config.settings,
             Err(errors) => return Err(tell(&errors, "configuration", terminal)?),
@@ -121,7 +123,7 @@ impl Opened {
 }
 
 /// An error of the accounts service as a sentence.
-fn failure(error: AccountError) -> Failure {
+pub(super) fn failure(error: AccountError) -> Failure {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().collect::<String>()).unwrap_or_default();

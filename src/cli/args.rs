@@ -192,6 +192,21 @@ pub enum Account {
         torg account add meter-7@site.example --class thing"
     )]
     Add(AccountAdd),
+    /// Write accounts with all they keep here to a file that other servers read (XEP-0227)
+    #[command(
+        after_help = "Of each account: SCRAM keys (no passwords), roster, requests, waiting messages, private data, card, block list, \
+        personal nodes. The file is for this user only (mode 0600): its keys let others guess passwords. Works with the appliance running.\n\n\
+        Example:\n  torg account export accounts.xml                     All accounts\n  \
+        torg account export anna.xml anna@site.example      One of them"
+    )]
+    Export(AccountExport),
+    /// Take accounts over from a file of this or another server (XEP-0227)
+    #[command(
+        after_help = "Each account comes with all it brings, or not at all; the report says what was left out and why. An account that \
+        exists stays as it is, unless --replace. Payload of devices is never taken over. Exit code 1 if an account was not imported.\n\n\
+        Example:\n  torg account import accounts.xml\n  torg account import accounts.xml --replace --json"
+    )]
+    Import(AccountImport),
     /// List the accounts
     #[command(after_help = "Example:\n  torg account list --json")]
     List(AccountList),
@@ -238,6 +253,40 @@ pub struct AccountName {
     /// Account address, such as anna@site.example
     #[arg(value_name = "JID")]
     pub jid: String,
+    /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `torg account export`.
+#[derive(Args, Debug)]
+pub struct AccountExport {
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Accounts to write [default: all]
+    #[arg(value_name = "JID")]
+    pub accounts: Vec<String>,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+    /// The configuration that names domain and store.
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `torg account import`.
+#[derive(Args, Debug)]
+pub struct AccountImport {
+    /// The file to read
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Import over accounts that exist: what they keep here is lost
+    #[arg(long)]
+    pub replace: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
     /// The configuration that names domain and store.
     #[command(flatten)]
     pub config: ConfigFile,

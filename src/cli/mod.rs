@@ -20,6 +20,7 @@ mod readings;
 mod run;
 mod status;
 mod terminal;
+mod transfer;
 
 pub use password::{PASSWORD_BYTES_MAX, Password};
 pub use readings::table;

@@ -11,4 +11,5 @@ mod reload;
 mod remote;
 mod status;
 mod store;
+mod transfer;
 mod world;

@@ -30,4 +30,5 @@ mod plus;
 mod quick;
 mod resume;
 mod systemd;
+mod transfer;
 mod websocket;

@@ -23,8 +23,10 @@ mod tests;
 mod tokens;
 #[cfg(test)]
 mod tokens_tests;
+mod transfer;
 
 pub use error::AccountError;
 pub use service::{Account, Accounts, NAMES_MAX};
 pub use sql::MIGRATIONS;
 pub use tokens::{TOKEN_CLIENTS_MAX, TOKEN_LIFE, TOKEN_LIFE_UNBOUND};
+pub use transfer::Transfer;

@@ -21,7 +21,7 @@ pub struct Accounts {
     pub(crate) engine: Arc<dyn Engine>,
     domain: DomainPart,
     pub(crate) clock: Arc<dyn Clock>,
-    scram_sha1: bool,
+    pub(crate) scram_sha1: bool,
     /// Without it no tokens are kept.
     pub(crate) tokens: Option<TokenSecret>,
 }
@@ -269,7 +269,7 @@ impl Accounts {
     }
 
     /// Derives the keys off the runtime's threads: milliseconds of arithmetic.
-    async fn derive(&self, password: Secret<String>) -> Result<Vec<StoredKeys>, AccountError> {
+    pub(crate) async fn derive(&self, password: Secret<String>) -> Result<Vec<StoredKeys>, AccountError> {
         let mut hashes = vec![ScramHash::Sha256];
         if self.scram_sha1 {
             hashes.push(ScramHash::Sha1);
@@ -292,7 +292,7 @@ pub(crate) fn class(row: &Row, column: usize, account: &str) -> Result<AccountCl
     AccountClass::parse(name).ok_or_else(damaged)
 }
 
-fn with_keys(batch: Batch, account: &BareJid, keys: &[StoredKeys]) -> Batch {
+pub(crate) fn with_keys(batch: Batch, account: &BareJid, keys: &[StoredKeys]) -> Batch {
     keys.iter().fold(batch, |batch, keys| batch.run(sql::INSERT_KEYS, key_row(account, keys)))
 }
 

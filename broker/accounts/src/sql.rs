@@ -69,6 +69,8 @@ pub(crate) const NAMES: &str = "SELECT jid FROM account_account WHERE jid > ?1 O
 pub(crate) const STATE: &str = "SELECT disabled, class FROM account_account WHERE jid = ?1";
 pub(crate) const KEYS: &str = "SELECT a.disabled, k.salt, k.iterations, k.stored_key, k.server_key, a.class
     FROM account_account a JOIN account_keys k ON k.jid = a.jid WHERE a.jid = ?1 AND k.hash = ?2";
+pub(crate) const ALL_KEYS: &str =
+    "SELECT hash, salt, iterations, stored_key, server_key FROM account_keys WHERE jid = ?1 ORDER BY hash";
 pub(crate) const HAS_KEYS: &str = "SELECT 1 FROM account_keys WHERE jid = ?1 AND hash = ?2";
 pub(crate) const ADD_KEYS: &str = "INSERT INTO account_keys (jid, hash, salt, iterations, stored_key, server_key)
     SELECT jid, ?2, ?3, ?4, ?5, ?6 FROM account_account WHERE jid = ?1 ON CONFLICT (jid, hash) DO NOTHING";

@@ -150,6 +150,11 @@ impl Framer {
         self.buffer.get(self.start..).unwrap_or_default().iter().all(u8::is_ascii_whitespace)
     }
 
+    /// Bytes that wait behind the last frame taken.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
     /// Expects a new stream header, as after TLS or SASL negotiation (RFC 6120 §4.3.3). Waiting bytes stay.
     ///
     /// A stream that has failed stays failed.

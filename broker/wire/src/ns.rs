@@ -95,6 +95,12 @@ pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
 pub const MUC_INVITE: &str = "jabber:x:conference";
 /// What a room says to a member (XEP-0045).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Files of user data (XEP-0227).
+pub const PIE: &str = "urn:xmpp:pie:0";
+/// SCRAM keys in such a file.
+pub const PIE_SCRAM: &str = "urn:xmpp:pie:0#scram";
+/// What such a file says of an account that only Torg knows: its class.
+pub const ACCOUNT: &str = "urn:x-torg:account:0";
 /// Private XML storage (XEP-0049).
 pub const PRIVATE: &str = "jabber:iq:private";
 /// Business cards (XEP-0054).

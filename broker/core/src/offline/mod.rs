@@ -16,7 +16,7 @@ use torg_wire::xep::carbons::is_copy_mark;
 use torg_wire::xep::time::delay;
 use torg_wire::xml::{Element, Limits, parse_document};
 
-pub(crate) use table::{MIGRATIONS, Offline, Refused, Stored};
+pub(crate) use table::{BYTES_MAX, MESSAGES_MAX, MIGRATIONS, Offline, Refused, Stored};
 
 use crate::router::{Letter, Router, Taken};
 use crate::session::Session;

@@ -34,6 +34,11 @@ const TAKE_ROOM: &str = "UPDATE offline_owner SET last = last + 1, messages = me
     WHERE owner = ?1 AND messages < ?3 AND bytes + ?2 <= ?4";
 const PUT: &str = "INSERT INTO offline_message (owner, number, stanza, size)
     SELECT owner, last, ?2, ?3 FROM offline_owner WHERE owner = ?1";
+const TAKE_ROOM_FOR: &str = "UPDATE offline_owner SET last = last + ?2, messages = messages + ?2, bytes = bytes + ?3
+    WHERE owner = ?1";
+/// So many places before the last one.
+const PUT_BEFORE: &str = "INSERT INTO offline_message (owner, number, stanza, size)
+    SELECT owner, last - ?4, ?2, ?3 FROM offline_owner WHERE owner = ?1";
 const READ: &str =
     "SELECT number, stanza FROM offline_message WHERE owner = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
 const GIVE_ROOM: &str = "UPDATE offline_owner SET messages = messages - 1,
@@ -119,6 +124,19 @@ impl Offline {
     /// Keeps a message that was accepted before, as part of a batch, however many there are: they were bounded where they come from.
     pub(crate) fn take_in(batch: Batch, owner: &BareJid, stanza: String) -> Batch {
         put(batch, owner, stanza, i64::MAX, i64::MAX)
+    }
+
+    /// As [`Offline::take_in`], of many at once, with a statement for each.
+    pub(crate) fn take_in_all(batch: Batch, owner: &BareJid, stanzas: Vec<String>) -> Batch {
+        let number = |count: usize| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
+        let (count, bytes) = (stanzas.len(), stanzas.iter().map(String::len).sum());
+        let owner = Value::from(owner.as_str());
+        let batch =
+            batch.run(BEGIN, [owner.clone()]).guard(1, TAKE_ROOM_FOR, [owner.clone(), number(count), number(bytes)]);
+        stanzas.into_iter().zip((0..count).rev()).fold(batch, |batch, (stanza, behind)| {
+            let size = number(stanza.len());
+            batch.guard(1, PUT_BEFORE, [owner.clone(), Value::from(stanza), size, number(behind)])
+        })
     }
 
     pub(crate) fn forget(batch: Batch, owner: &BareJid) -> Batch {

@@ -14,7 +14,9 @@ pub(crate) use last::ROUTES as LAST_ROUTES;
 pub(crate) use last::handle as handle_last;
 pub(crate) use private::ROUTES as PRIVATE_ROUTES;
 pub(crate) use private::handle as handle_private;
-pub(crate) use table::{MIGRATIONS, Personal, Refused};
+pub(crate) use private::name_in_file as private_name;
+pub(crate) use table::{BYTES_MAX, DOCUMENTS_MAX, MIGRATIONS, Personal, Refused};
+pub(crate) use vcard::NAME as CARD;
 pub(crate) use vcard::ROUTES as VCARD_ROUTES;
 pub(crate) use vcard::handle as handle_vcard;
 

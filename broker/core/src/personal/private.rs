@@ -55,6 +55,11 @@ fn name(element: &Element) -> Result<String, Refusal> {
     Ok(format!("{namespace} {}", element.name()))
 }
 
+/// What an element of a file is kept under; `None` if it may not be kept.
+pub(crate) fn name_in_file(element: &Element) -> Option<String> {
+    name(element).ok()
+}
+
 /// What is answered where nothing is kept (§2.2): the question.
 fn without_content(element: &Element) -> Element {
     Element::try_new(element.namespace(), element.name()).unwrap_or_else(|| element.clone())

@@ -13,7 +13,7 @@ use crate::service::{Reply, Route};
 pub(crate) const ROUTES: &[Route] = &[Route::get(ns::VCARD, "vCard"), Route::set(ns::VCARD, "vCard")];
 
 /// What it is kept under; private data have a namespace and a name with a space between.
-const NAME: &str = "vcard-temp";
+pub(crate) const NAME: &str = "vcard-temp";
 
 pub(crate) async fn handle(router: &Router, envelope: Envelope, reply: Reply) {
     answer(reply, handled(router, &envelope).await);

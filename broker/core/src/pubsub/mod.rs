@@ -33,17 +33,18 @@ use torg_wire::xml::Element;
 
 pub(crate) use caps::Interest;
 pub(crate) use discovery::{describe, discover, personal_nodes};
+pub(crate) use limits::{AFFILIATIONS_MAX, BOUNDS, BYTES_MAX, NODES_MAX, SUBSCRIPTIONS_MAX};
 pub(crate) use node::Node;
 pub(crate) use own::{publish_own, withdraw_own};
 pub(crate) use service::PubsubService;
-pub(crate) use table::MIGRATIONS;
+pub(crate) use table::{MIGRATIONS, Placing, Table};
 
 use crate::identity::Envelope;
 use crate::router::Router;
 use crate::service::{Reply, Route};
 use audience::Then;
 use decision::{Facts, Failure};
-use table::{Standing, Table};
+use table::Standing;
 
 /// Of an account, and of the service.
 pub(crate) const ROUTES: &[Route] = &[

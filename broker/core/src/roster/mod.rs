@@ -11,9 +11,10 @@ use torg_wire::ns;
 use torg_wire::stanza::{IqType, Stanza, StanzaCondition, StanzaError, StanzaKind};
 use torg_wire::xml::Element;
 
-pub(crate) use table::{ATTEMPTS_MAX, Item, MIGRATIONS, Rosters, begin, move_versions_on};
+pub(crate) use table::{ATTEMPTS_MAX, Item, MIGRATIONS, Rosters, begin, clear, move_versions_on, place};
 pub(crate) use table::{ITEMS_MAX, PENDING_MAX, REQUEST_BYTES_MAX};
 
+use self::state::Subscription;
 use crate::identity::Envelope;
 use crate::router::{Letter, RouteError, Router, Taken};
 use crate::service::{Reply, Route};
@@ -175,6 +176,29 @@ impl Item {
             .with_attr_opt("ask", self.state.asked().then_some("subscribe"))
             .with_attr_opt("approved", self.approved.then_some("true"))
             .with_children(self.groups.iter().map(|group| Element::new(ns::ROSTER, "group").with_text(group)))
+    }
+
+    /// An item of a file: as [`Item::to_element`] writes it. `None` if its address, name or groups cannot be used.
+    pub(crate) fn from_file(element: &Element) -> Option<Self> {
+        let contact = Jid::parse(element.attr("jid")?).ok()?.to_bare();
+        let asked = element.attr("ask") == Some("subscribe");
+        let state = match (element.attr("subscription").unwrap_or("none"), asked) {
+            ("none", false) => Subscription::None,
+            ("none", true) => Subscription::NoneOut,
+            ("to", _) => Subscription::To,
+            ("from", false) => Subscription::From,
+            ("from", true) => Subscription::FromOut,
+            ("both", _) => Subscription::Both,
+            _ => return None,
+        };
+        let name = element.attr("name").map(str::to_owned);
+        let groups = element.children_named(ns::ROSTER, "group").map(|group| group.text().into_owned());
+        let groups: std::collections::BTreeSet<String> = groups.filter(|group| !group.is_empty()).collect();
+        let is_short = |text: &String| text.len() <= NAME_MAX;
+        let fits = name.iter().all(is_short) && groups.iter().all(is_short) && groups.len() <= GROUPS_MAX;
+        let approved = matches!(element.attr("approved"), Some("true" | "1"));
+        let groups = groups.into_iter().collect();
+        fits.then(|| Item { name, groups, state, approved, listed: true, ..Item::new(contact) })
     }
 
     /// What a push says of an item that is no longer there.

@@ -42,6 +42,7 @@ const COLUMNS_OF_ALL: &str = "SELECT contact, name, groups, state, approved, lis
 const VERSION: &str = "SELECT version FROM roster_owner WHERE owner = ?1";
 const BEGIN: &str = "INSERT INTO roster_owner (owner, version) VALUES (?1, 0) ON CONFLICT (owner) DO NOTHING";
 const ADVANCE: &str = "UPDATE roster_owner SET version = version + 1 WHERE owner = ?1 AND version = ?2";
+const STEP: &str = "UPDATE roster_owner SET version = version + 1 WHERE owner = ?1";
 const MOVE_ON: &str = "UPDATE roster_owner SET version = version + ?1";
 const PUT: &str = "INSERT INTO roster_item (owner, contact, name, groups, state, approved, listed, request, changed)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -207,6 +208,17 @@ impl Rosters {
 /// Gives an account a roster, empty, if it has none, so that it has a version to be moved on.
 pub(crate) fn begin(batch: Batch, owner: &BareJid) -> Batch {
     batch.run(BEGIN, [text(owner)])
+}
+
+/// Removes the owner's items; the version goes on from where it was.
+pub(crate) fn clear(batch: Batch, owner: &BareJid) -> Batch {
+    batch.run(FORGET_ITEMS, [text(owner)])
+}
+
+/// Puts items in a roster that has none, as its next version.
+pub(crate) fn place(batch: Batch, owner: &BareJid, items: &[Item]) -> Batch {
+    let batch = batch.run(BEGIN, [text(owner)]).run(STEP, [text(owner)]);
+    items.iter().filter(|item| !item.is_void()).fold(batch, |batch, item| batch.run(PUT, row(owner, item, 1)))
 }
 
 /// Gives all rosters versions that none of them can have had: a copy of `age` takes the place of what it has become since.

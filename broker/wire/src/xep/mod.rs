@@ -9,6 +9,7 @@ pub mod data_forms;
 pub mod disco;
 pub mod federation_info;
 pub mod last;
+pub mod pie;
 pub mod ping;
 pub mod pubsub;
 pub mod register;

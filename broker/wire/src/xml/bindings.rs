@@ -48,9 +48,9 @@ impl<'a> Bindings<'a> {
         self.own.0.truncate(len);
     }
 
-    /// The declarations of the open elements, for the stream header to leave in force.
-    pub(crate) fn into_own(self) -> Declarations {
-        self.own
+    /// All declarations in force, for the stream header to leave so.
+    pub(crate) fn into_all(self) -> Declarations {
+        Declarations(self.stream.0.iter().cloned().chain(self.own.0).collect())
     }
 
     /// Adds one declaration after checking it against the reserved prefixes and names.

@@ -21,6 +21,8 @@ pub use element::{Attribute, Content, Element};
 pub use limits::Limits;
 pub use namespace::Namespace;
 pub use parse::parse_document;
-pub(crate) use parse::{checked_text, exceeded, malformed, parse_element, parse_open_tag, restricted};
+pub(crate) use parse::{
+    checked_text, exceeded, malformed, parse_element, parse_open_tag, parse_open_tag_within, restricted,
+};
 pub use write::{Scope, Sink};
 pub(crate) use write::{write_attribute, write_attributes, write_element};

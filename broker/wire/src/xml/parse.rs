@@ -45,16 +45,24 @@ pub(crate) fn parse_element(text: &str, scope: &Declarations, limits: &Limits) -
 
 /// Parses a start tag that is not closed yet: the stream header. Returns the element and the bindings it leaves in force.
 pub(crate) fn parse_open_tag(text: &str, limits: &Limits) -> Result<(Element, Declarations), StreamError> {
+    parse_open_tag_within(text, &Declarations::new(), limits)
+}
+
+/// As [`parse_open_tag`], inside of another element that is not closed yet: its bindings stay in force.
+pub(crate) fn parse_open_tag_within(
+    text: &str,
+    outer: &Declarations,
+    limits: &Limits,
+) -> Result<(Element, Declarations), StreamError> {
     if text.len() > limits.bytes {
         return Err(exceeded("Too many bytes in the stream header."));
     }
     let mut reader = strict_reader(text);
-    let nothing = Declarations::new();
-    let mut tree = Tree::new(&nothing, *limits);
+    let mut tree = Tree::new(outer, *limits);
     match reader.read_event() {
         Ok(Event::Start(tag) | Event::Empty(tag)) if usize::try_from(reader.buffer_position()) == Ok(text.len()) => {
             let element = tree.start(&tag)?;
-            Ok((element, tree.bindings.into_own()))
+            Ok((element, tree.bindings.into_all()))
         }
         _ => Err(malformed("Not a stream header.")),
     }

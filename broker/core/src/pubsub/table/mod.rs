@@ -2,6 +2,7 @@
 
 mod items;
 mod people;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use torg_wire::xep::pubsub::{Config, Refusal, SendLast};
 
 pub(crate) use items::{Entry, Publishing, Stored};
 pub(crate) use people::Standing;
+pub(crate) use place::Placing;
 
 use super::decision::Failure;
 use super::limits::{LIST_MAX, NODES_MAX};
