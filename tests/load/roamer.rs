@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -188,13 +191,21 @@ fn domain(jid: &str) -> &str {
     jid.split('/').next().and_then(|bare| bare.split('@').nth(1)).unwrap_or_default()
 }
 
-/// TLS sessions to resume: any client may take any of them, as long as there are some.
+/// TLS sessions to resume. Each login leaves one and takes one, so that any client may take any of them; at first they are only gathered.
 #[derive(Debug, Default)]
-pub(crate) struct Tickets(Mutex<Vec<Tls13ClientSessionValue>>);
+pub(crate) struct Tickets {
+    kept: Mutex<Vec<Tls13ClientSessionValue>>,
+    is_open: AtomicBool,
+}
 
 impl Tickets {
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// From now on they are used.
+    pub(crate) fn open(&self) {
+        self.is_open.store(true, Ordering::Relaxed);
     }
 }
 
@@ -214,10 +225,13 @@ impl ClientSessionStore for Tickets {
     fn remove_tls12_session(&self, _: &ServerName<'static>) {}
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
-        self.0.lock().expect("not poisoned").push(value);
+        self.kept.lock().expect("not poisoned").push(value);
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.0.lock().expect("not poisoned").pop()
+        if !self.is_open.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.kept.lock().expect("not poisoned").pop()
     }
 }

@@ -96,7 +96,7 @@ pub(crate) async fn storm(folder: &Path, authority: &Authority, is_short: bool) 
     let (cut, came) = (watch::Sender::new(0), watch::Sender::new(0));
     let mut world = World { server, senders, cut, came, sent: 0 };
     let tickets = Tickets::new();
-    let dialler = Arc::new(world.server.resuming_dialler(tickets)?);
+    let dialler = Arc::new(world.server.resuming_dialler(tickets.clone())?);
 
     let roamers: Vec<Roamer> =
         accounts.iter().enumerate().map(|(number, account)| Roamer::new(number, account.clone())).collect();
@@ -105,6 +105,7 @@ pub(crate) async fn storm(folder: &Path, authority: &Authority, is_short: bool) 
     eprintln!("storm: {sessions} sessions in {:.1?}", first.all);
 
     // Cut: messages come while they are away, and while they come back.
+    tickets.open();
     world.cut.send_modify(|times| *times += 1);
     let roamers = gather(staying).await?;
     let jids: Vec<String> = roamers.iter().map(|roamer| roamer.jid.clone()).collect();
