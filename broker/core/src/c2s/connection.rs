@@ -11,7 +11,7 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until, timeout};
 use torg_wire::jid::{Jid, ResourcePart};
 use torg_wire::sasl::{Authenticated, ClientId};
 use torg_wire::stanza::{Stanza, StanzaCondition, StanzaError};
@@ -63,6 +63,8 @@ pub(super) struct Connection<C> {
     probed: bool,
     /// Reading goes on at this time: the account has sent more than its rate.
     throttled: Option<Instant>,
+    /// Rings at the next deadline, or earlier.
+    timer: Option<Pin<Box<Sleep>>>,
     out: Vec<u8>,
 }
 
@@ -79,6 +81,7 @@ impl<C: Codec> Connection<C> {
             heard: now(),
             probed: false,
             throttled: None,
+            timer: None,
             out: Vec::new(),
         }
     }
@@ -268,7 +271,7 @@ impl<C: Codec> Connection<C> {
         let deadline = earlier(deadline, silent);
         let bound = self.bound.as_ref().map(|bound| Arc::clone(&bound.session));
         let sm = bound.as_deref().and_then(Session::sm);
-        let (machine, codec) = (&mut self.machine, &mut self.codec);
+        let (machine, codec, timer) = (&mut self.machine, &mut self.codec, &mut self.timer);
         let stop = &self.shell.router.shared().stop;
         tokio::select! {
             read = receive(io, machine, codec), if self.throttled.is_none() => match read? {
@@ -284,7 +287,7 @@ impl<C: Codec> Connection<C> {
             () = stop.cancelled(), if bound.is_none() => {
                 self.machine.close_with_error(StreamError::new(StreamCondition::SystemShutdown));
             }
-            () = sleep_until(deadline.unwrap_or_else(now).into()), if deadline.is_some() => self.wake(),
+            () = set(timer, deadline.unwrap_or_else(now)), if deadline.is_some() => self.wake(),
         }
         Ok(())
     }
@@ -348,6 +351,17 @@ fn probe(session: &Session) -> Stanza {
     let mut ping = Stanza::iq_get("are-you-there", ping::request()).with_to(&session.jid);
     ping.set_from(from);
     ping
+}
+
+/// The timer, which is moved only to an earlier time, or once it has rung: deadlines move on with every stanza, and a timer that now and
+/// then rings for nothing costs less than to move it with them.
+fn set(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant) -> Pin<&mut Sleep> {
+    let at = at.into();
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    if timer.is_elapsed() || at < timer.deadline() {
+        timer.as_mut().reset(at);
+    }
+    timer.as_mut()
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

@@ -10,7 +10,7 @@ mod table;
 mod wishes;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -48,6 +48,8 @@ pub(crate) struct Session {
     pub(crate) allowance: Arc<Allowance>,
     /// Set once its stream is managed.
     sm: OnceLock<Box<Sm>>,
+    /// Its account has other sessions beside it; kept by the table, so that a message need not look for them.
+    company: AtomicBool,
     /// Set once its end has been announced.
     pub(crate) ended: OnceCell<()>,
     /// Which events it wants.
@@ -97,6 +99,7 @@ impl Session {
             sm: OnceLock::new(),
             client: None,
             allowance,
+            company: AtomicBool::new(false),
             ended: OnceCell::new(),
             interest: Interest::default(),
             wishes: wishes::Wishes::default(),
@@ -129,6 +132,15 @@ impl Session {
     /// Its client has logged in again.
     pub(crate) fn logged_in(&self, since: i64) {
         self.since.fetch_max(since, Ordering::Relaxed);
+    }
+
+    /// Whether its account has other sessions.
+    pub(crate) fn has_company(&self) -> bool {
+        self.company.load(Ordering::Relaxed)
+    }
+
+    fn set_company(&self, has: bool) {
+        self.company.store(has, Ordering::Relaxed);
     }
 
     /// What its managed stream needs; `None` if the stream is not managed.

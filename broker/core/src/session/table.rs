@@ -41,7 +41,8 @@ impl Table {
             return Err(BindError::TooMany);
         }
         let others = present.iter().filter(|other| other.jid != session.jid).cloned();
-        let now = others.chain(std::iter::once(Arc::clone(session))).collect();
+        let now: Sessions = others.chain(std::iter::once(Arc::clone(session))).collect();
+        introduce(&now);
         shard.insert(session.account.clone(), now);
         Ok(older)
     }
@@ -55,6 +56,7 @@ impl Table {
         if others.is_empty() {
             shard.remove(session.account.as_str());
         } else {
+            introduce(&others);
             shard.insert(session.account.clone(), others);
         }
     }
@@ -86,5 +88,12 @@ impl Table {
         let count = u64::try_from(self.shards.len()).unwrap_or(u64::MAX).max(1);
         let index = self.hasher.hash_one(account) % count;
         self.shards.get(usize::try_from(index).unwrap_or(0))
+    }
+}
+
+/// Each of an account's sessions learns whether there are others.
+fn introduce(sessions: &Sessions) {
+    for session in sessions.iter() {
+        session.set_company(sessions.len() > 1);
     }
 }

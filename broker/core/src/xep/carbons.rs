@@ -33,7 +33,7 @@ impl Router {
     /// Copies what a session has written to the other sessions of its account (§8). What an account writes to itself its other
     /// sessions get as recipients.
     pub(crate) fn copy_sent(&self, sender: &Session, message: &Stanza) {
-        if message.to().is_some_and(|to| to.bare_str() != sender.account.as_str()) {
+        if sender.has_company() && message.to().is_some_and(|to| to.bare_str() != sender.account.as_str()) {
             self.copy(message, Direction::Sent, sender.account.as_str(), |other| std::ptr::eq(other, sender));
         }
     }
@@ -45,6 +45,9 @@ impl Router {
         account: &str,
         had: impl Iterator<Item = &'a Arc<Session>> + Clone,
     ) {
+        if had.clone().next().is_some_and(|session| !session.has_company()) {
+            return; // the usual case of a thing: it is alone
+        }
         let writer = message
             .from()
             .and_then(Jid::resource)
