@@ -81,7 +81,7 @@ impl Roamer {
         if let Some(token) = attribute(&text, "<token ", "token") {
             self.token = Some(token);
         }
-        let resumed = text.contains("<resumed ");
+        let (resumed, mut early) = (text.contains("<resumed "), 0);
         if !resumed {
             self.session = Some(attribute(&text, "<enabled ", "id").with_context(|| format!("no session in {text}"))?);
             let jid = between(&text, "<authorization-identifier>", "</authorization-identifier>");
@@ -95,10 +95,22 @@ impl Roamer {
                 ))
                 .await?;
             let heard = session.until("ping-1").await?;
+            // What waited for the account may come before the answer.
+            early = self.note(&heard);
             self.handled = ["<presence ", "<iq ", "<message "].iter().map(|start| heard.matches(start).count()).sum();
         }
         let (reader, writer) = session.split();
-        Ok((Connection { reader, writer }, Login { tls_resumed, resumed }))
+        Ok((Connection { reader, writer, early }, Login { tls_resumed, resumed }))
+    }
+
+    /// Enters the messages in the books; answers how many they are.
+    fn note(&mut self, text: &str) -> usize {
+        let numbers: Vec<usize> =
+            text.split("<body>").skip(1).filter_map(|rest| rest.split('<').next()?.parse().ok()).collect();
+        for number in &numbers {
+            *self.received.entry(*number).or_default() += 1;
+        }
+        numbers.len()
     }
 
     fn wishes(&self) -> String {
@@ -148,6 +160,7 @@ impl Roamer {
         cut: &mut watch::Receiver<u32>,
         came: &watch::Sender<usize>,
     ) {
+        came.send_modify(|all| *all += connection.early);
         loop {
             let batch = tokio::select! {
                 batch = connection.reader.messages(PATIENCE) => batch,
@@ -158,10 +171,7 @@ impl Roamer {
                 Ok(None) => continue,
                 Err(_) => return,
             };
-            let text = String::from_utf8_lossy(&batch.messages);
-            for number in text.split("<body>").skip(1).filter_map(|rest| rest.split('<').next()?.parse().ok()) {
-                *self.received.entry(number).or_default() += 1;
-            }
+            self.note(&String::from_utf8_lossy(&batch.messages));
             self.handled += batch.count;
             came.send_modify(|all| *all += batch.count);
             let answer = format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.handled);
@@ -176,6 +186,8 @@ impl Roamer {
 pub(crate) struct Connection {
     reader: Reader,
     writer: Writer,
+    /// Messages that came with the login.
+    early: usize,
 }
 
 /// The value of an attribute of the first element that begins like this.
