@@ -1,24 +1,25 @@
 //! What there is behind the concentrator: data sources, nodes, their order and kind (nfi Concentrator), and the harmonized
 //! interfaces of a node.
 //!
-//! Only what is implemented is told: commands and sniffers are not, so no node claims to have them.
+//! Only what is implemented is told: sniffers are not, so no node claims to have one.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use torg_provisioning::{Operation as Access, Scope};
 use torg_thing::{Categories, NodeRef, SourceId};
-use torg_wire::iot::concentrator::{Answer, Browse, Detail, Operation, Question};
+use torg_wire::iot::concentrator::{Answer, Browse, Commands, Detail, Operation, Question};
 use torg_wire::iot::{
-    DataSource, DecodeError, Generation, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens,
+    DataSource, DecodeError, Generation, Interface, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens,
     interfaces as harmonized, state_name,
 };
 use torg_wire::stanza::{ErrorType, IqType, Stanza, StanzaError, StanzaKind};
 use torg_wire::xml::Element;
 
-use super::refusal;
 use super::shared::{Caller, Shared};
 use super::tree::{Found, FoundSource};
 use super::words;
+use super::{commands, refusal};
 
 /// Elements in one answer. Brokers let 2,000 elements pass in a stanza; larger sources are browsed by their children.
 const ELEMENTS_MAX: usize = 1800;
@@ -29,15 +30,19 @@ const BYTES_MAX: usize = 200 * 1024;
 /// The type every node is derived from.
 const ROOT_TYPE: &str = "torg.node";
 
-/// Operations that are carried out, by the name of their element.
-const CAPABILITIES: [&str; Browse::NAMES.len()] = Browse::NAMES;
+/// Operations that are carried out, by the name of their element. The first generation has those that browse.
+fn capabilities(generation: Generation) -> impl Iterator<Item = &'static str> {
+    let commands = if generation == Generation::Xmpp { &[][..] } else { &Commands::NAMES };
+    Browse::NAMES.into_iter().chain(commands.iter().copied())
+}
 
 /// Answers a request of the concentrator interface.
-pub(super) async fn handle(shared: &Shared, iq: &Stanza, caller: &Caller, payload: &Element) {
-    let decoded = match CAPABILITIES.contains(&payload.name()) {
-        true => Question::decode(payload),
+pub(super) async fn handle(shared: &Arc<Shared>, iq: &Stanza, caller: &Caller, payload: &Element) {
+    let spoken = Interface::of_namespace(payload.namespace().as_str()).map(|(_, generation)| generation);
+    let decoded = match spoken {
+        Some(generation) if capabilities(generation).any(|name| name == payload.name()) => Question::decode(payload),
         // Also if it could not be read: what is wrong with it does not matter.
-        false => Err(DecodeError::Unknown { element: payload.name().to_owned() }),
+        _ => Err(DecodeError::Unknown { element: payload.name().to_owned() }),
     };
     let (question, generation) = match decoded {
         Ok(question) => question,
@@ -47,7 +52,11 @@ pub(super) async fn handle(shared: &Shared, iq: &Stanza, caller: &Caller, payloa
         }
     };
     let answered = match &question.operation {
-        Operation::Browse(operation) => answer(shared, iq, caller, &question.tokens, operation),
+        Operation::Browse(operation) => answer(shared, iq, caller, (&question.tokens, generation), operation),
+        Operation::Commands(operation) => {
+            let (tokens, operation) = (&question.tokens, operation.clone());
+            return commands::handle(shared, iq, caller, tokens, operation, generation).await;
+        }
         _ => Err(refusal::not_implemented()),
     };
     let element = match generation {
@@ -91,7 +100,7 @@ fn answer(
     shared: &Shared,
     iq: &Stanza,
     caller: &Caller,
-    tokens: &Tokens,
+    (tokens, generation): (&Tokens, Generation),
     operation: &Browse,
 ) -> Result<Answer, StanzaError> {
     let scope = scope(shared, caller, tokens, named(operation))?;
@@ -113,7 +122,7 @@ fn answer(
             list(nodes, None, detail)
         }
         Browse::Ancestors(node, detail) => list(ancestors(shared, &scope, see(node)?), Some(node), detail),
-        Browse::Capabilities => Answer::Strings(CAPABILITIES.map(str::to_owned).to_vec()),
+        Browse::Capabilities => Answer::Strings(capabilities(generation).map(str::to_owned).collect()),
         Browse::ChildDataSources(source) => {
             known_source(shared, source)?;
             Answer::DataSources(Vec::new())
@@ -225,6 +234,7 @@ fn info(shared: &Shared, found: &Found, asked: Option<&NodeRef>, detail: Detail)
         has_children: found.children > 0,
         is_readable: !about.fields.is_empty(),
         is_controllable: !about.controls.is_empty(),
+        has_commands: !commands::of(found).is_empty(),
         last_changed: Some(found.changed),
         parameters: if detail.parameters { parameters(found, parent.as_ref()) } else { Vec::new() },
         messages: if detail.messages { messages(found) } else { Vec::new() },
@@ -275,7 +285,7 @@ fn messages(found: &Found) -> Vec<Message> {
 }
 
 /// Whether brokers on the way will let an answer pass.
-fn fits(element: &Element) -> bool {
+pub(super) fn fits(element: &Element) -> bool {
     fn count(element: &Element) -> usize {
         element.children().fold(1, |sum, child| sum.saturating_add(count(child)))
     }

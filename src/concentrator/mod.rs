@@ -1,8 +1,8 @@
 //! The concentrator: an account of the broker in front of all nodes (nfi Concentrator, SensorData, ControlParameters).
 //!
-//! It answers for every node behind it: what there is, what it reads, what it is set to. It speaks only stanzas, through
-//! an [`Uplink`], and only [`torg_thing::Node`], so neither broker nor bridge is known here. Commands, editing, source
-//! events and sniffers are not here yet.
+//! It answers for every node behind it: what there is, what it reads, what it is set to and what it can be told to do. It
+//! speaks only stanzas, through an [`Uplink`], and only [`torg_thing::Node`], so neither broker nor bridge is known here.
+//! Editing, source events and sniffers are not here yet.
 //!
 //! # Why
 //! One task takes stanzas in and hands each to a lane chosen by its sender, so that what one sender asks is handled in
@@ -10,6 +10,7 @@
 //! task of its own.
 
 mod browse;
+mod commands;
 mod control;
 mod discovery;
 mod friends;
@@ -43,6 +44,7 @@ pub use shared::Config;
 pub use tree::Tree;
 pub use uplink::{Outlet, Uplink, UplinkClosed};
 
+use commands::Queries;
 use control::Orders;
 use friends::{Friends, Welcome};
 use lanes::Lanes;
@@ -88,6 +90,7 @@ impl Concentrator {
             friends,
             readouts: Readouts::new(),
             orders: Orders::new(),
+            queries: Queries::default(),
             subscriptions,
             outlet: uplink.outlet(),
             // A child: an uplink that ends takes this concentrator down and nothing else.
@@ -234,5 +237,6 @@ async fn befriend(shared: &Shared, jid: &BareJid, back: bool) {
 fn gone(shared: &Shared, who: &Jid) {
     let is_gone = |jid: &Jid| if who.is_bare() { jid.bare_str() == who.as_str() } else { jid == who };
     shared.readouts.cancel_of(is_gone);
+    shared.queries.forget(is_gone);
     shared.subscriptions.gone(who);
 }

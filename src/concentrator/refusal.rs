@@ -7,6 +7,7 @@ use torg_thing::{Blame, FieldName, NodeError};
 use torg_wire::iot::control::ParameterError;
 use torg_wire::iot::{DecodeError, Generation};
 use torg_wire::stanza::{ErrorType, StanzaCondition, StanzaError};
+use torg_wire::xep::data_forms::DataForm;
 
 /// The caller is no friend, or a decision left nothing over.
 pub(super) fn forbidden() -> StanzaError {
@@ -88,6 +89,28 @@ pub(super) fn not_set(generation: Generation, error: &NodeError, text: String) -
             Blame::Load => StanzaError::new(StanzaCondition::ResourceConstraint).with_text(text),
         },
     }
+}
+
+/// What went wrong with a node while it carried out a command.
+pub(super) fn not_executed(error: &NodeError) -> StanzaError {
+    let condition = match (error, error.blame()) {
+        (NodeError::AskerUnsupported(_), _) => StanzaCondition::FeatureNotImplemented,
+        (NodeError::DeviceException { .. }, _) => StanzaCondition::NotAllowed,
+        (_, Blame::Asker) => StanzaCondition::BadRequest,
+        (_, Blame::Config) => StanzaCondition::InternalServerError,
+        (_, Blame::Device) => StanzaCondition::RecipientUnavailable,
+        (_, Blame::Load) => StanzaCondition::ResourceConstraint,
+    };
+    StanzaError::new(condition).with_text(sentence(&error.to_string()))
+}
+
+/// A form that cannot be taken, with the reasons at its fields: clients show it again when it stands in an error of this
+/// type.
+pub(super) fn bad_form(form: &DataForm) -> StanzaError {
+    StanzaError::new(StanzaCondition::NotAcceptable)
+        .with_type(ErrorType::Modify)
+        .with_text("The form is not filled in as it should be.")
+        .with_application(form.encode())
 }
 
 /// Fields named in one error; more are counted.

@@ -14,6 +14,7 @@ use torg_wire::stanza::{MessageType, Stanza, StanzaError, StanzaKind};
 use torg_wire::xml::Element;
 use tracing::debug;
 
+use super::commands::Queries;
 use super::control::Orders;
 use super::friends::Friends;
 use super::readout::Readouts;
@@ -58,6 +59,7 @@ pub(super) struct Shared {
     pub(super) friends: Friends,
     pub(super) readouts: Readouts,
     pub(super) orders: Orders,
+    pub(super) queries: Queries,
     pub(super) subscriptions: Subscriptions,
     pub(super) outlet: Arc<dyn Outlet>,
     /// Cancelled when the concentrator has to stop.

@@ -6,7 +6,7 @@
 //! One lock around maps, held for look-ups and never across an `.await`. A snapshot that is copied on every change reads
 //! without a lock, but copies the whole source for each of the thousands of announcements at start.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -56,6 +56,8 @@ struct Entry {
     parent: Option<NodeId>,
     order: u64,
     messages: Vec<NodeMessage>,
+    /// Kinds of open messages that a person has seen.
+    acknowledged: BTreeSet<&'static str>,
     changed: Timestamp,
 }
 
@@ -68,6 +70,8 @@ pub(super) struct Found {
     pub(super) about: Arc<About>,
     /// Its open messages.
     pub(super) messages: Vec<NodeMessage>,
+    /// Kinds of them that a person has seen.
+    acknowledged: BTreeSet<&'static str>,
     /// When it was announced or its messages changed.
     pub(super) changed: Timestamp,
     /// Number of its children.
@@ -214,6 +218,14 @@ impl Tree {
         state.found(&parent)
     }
 
+    /// Somebody has seen the messages of a node.
+    pub(super) fn acknowledge(&self, node: &NodeRef) {
+        let now = self.clock.now();
+        self.write().change_messages(node, now, |entry| {
+            entry.acknowledged = entry.messages.iter().map(|message| message.event).collect();
+        });
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State> {
         // A panic while holding the lock leaves valid maps, so poisoning carries no meaning.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
@@ -270,15 +282,18 @@ impl State {
             node: Arc::clone(&entry.node),
             about: entry.node.about(),
             messages: entry.messages.clone(),
+            acknowledged: entry.acknowledged.clone(),
             changed: entry.changed,
             children: self.children.get(node).map_or(0, Vec::len),
         })
     }
 
     /// Applies a change to the messages of a node, if it exists.
-    fn change_messages(&mut self, node: &NodeRef, now: Timestamp, change: impl FnOnce(&mut Vec<NodeMessage>)) {
+    fn change_messages(&mut self, node: &NodeRef, now: Timestamp, change: impl FnOnce(&mut Entry)) {
         let Some(entry) = self.nodes.get_mut(node) else { return };
-        change(&mut entry.messages);
+        change(entry);
+        let Entry { messages, acknowledged, .. } = entry;
+        acknowledged.retain(|event| messages.iter().any(|message| message.event == *event));
         entry.changed = now;
         self.source(node.source.clone(), now);
     }
@@ -302,9 +317,9 @@ impl NodeDirectory for Tree {
             let parent = NodeRef { id: parent.clone(), ..address.clone() };
             state.children.entry(parent).or_default().push(address.clone());
         }
-        state
-            .nodes
-            .insert(address, Entry { node, parent: about.parent.clone(), order, messages: Vec::new(), changed: now });
+        let parent = about.parent.clone();
+        let (messages, acknowledged) = (Vec::new(), BTreeSet::new());
+        state.nodes.insert(address, Entry { node, parent, order, messages, acknowledged, changed: now });
         drop(state);
         self.announced.notify_one();
         Ok(())
@@ -335,7 +350,12 @@ impl NodeDirectory for Tree {
 
     fn report(&self, node: &NodeRef, message: NodeMessage) {
         let now = self.clock.now();
-        self.write().change_messages(node, now, |messages| {
+        self.write().change_messages(node, now, |Entry { messages, acknowledged, .. }| {
+            // What a person has seen is seen while it lasts, unless it gets worse.
+            let before = messages.iter().find(|open| open.event == message.event).map(|open| open.severity);
+            if before.is_none_or(|before| before < message.severity) {
+                acknowledged.remove(message.event);
+            }
             messages.retain(|open| open.event != message.event);
             if messages.len() >= MESSAGES_MAX {
                 messages.remove(0);
@@ -346,19 +366,27 @@ impl NodeDirectory for Tree {
 
     fn clear(&self, node: &NodeRef, event: &str) {
         let now = self.clock.now();
-        self.write().change_messages(node, now, |messages| messages.retain(|open| open.event != event));
+        self.write().change_messages(node, now, |entry| entry.messages.retain(|open| open.event != event));
     }
 }
 
 impl Found {
-    /// The worst of the open messages. Nobody can acknowledge them yet, so all count as unseen.
+    /// The worst of the open messages.
     pub(super) fn state(&self) -> NodeState {
-        match self.messages.iter().map(|message| message.severity).max() {
-            None => NodeState::None,
-            Some(Severity::Information) => NodeState::Information,
-            Some(Severity::Warning) => NodeState::WarningUnsigned,
-            Some(Severity::Error) => NodeState::ErrorUnsigned,
-        }
+        let state = |message: &NodeMessage| match (message.severity, self.acknowledged.contains(message.event)) {
+            (Severity::Information, _) => NodeState::Information,
+            (Severity::Warning, true) => NodeState::WarningSigned,
+            (Severity::Warning, false) => NodeState::WarningUnsigned,
+            (Severity::Error, true) => NodeState::ErrorSigned,
+            (Severity::Error, false) => NodeState::ErrorUnsigned,
+        };
+        self.messages.iter().map(state).max().unwrap_or_default()
+    }
+
+    /// Whether it has warnings or errors that nobody has seen.
+    pub(super) fn needs_acknowledgement(&self) -> bool {
+        let grave = self.messages.iter().filter(|message| message.severity >= Severity::Warning);
+        grave.into_iter().any(|message| !self.acknowledged.contains(message.event))
     }
 }
 

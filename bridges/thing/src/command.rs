@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{Assignment, ReadoutGone, Report};
+use crate::{Assignment, ControlParameter, ReadoutGone, Report};
 
 /// Parts of a report that wait for the reader.
 const REPORT_PARTS_MAX: usize = 16;
@@ -32,6 +32,21 @@ pub struct CommandSummary {
     pub name: Arc<str>,
     /// What running it means.
     pub kind: CommandKind,
+    /// What it has to be told; each of these needs a value. Empty for simple commands.
+    pub parameters: Vec<ControlParameter>,
+    /// Commands of one category stand together; may be empty.
+    pub category: Arc<str>,
+    /// A question to ask a person before it is run; may be empty.
+    pub confirmation: Arc<str>,
+}
+
+impl CommandSummary {
+    /// A command without parameters, category and confirmation.
+    #[must_use]
+    pub fn new(id: &str, name: &str, kind: CommandKind) -> Self {
+        let (id, name) = (Arc::from(id), Arc::from(name));
+        Self { id, name, kind, parameters: Vec::new(), category: Arc::from(""), confirmation: Arc::from("") }
+    }
 }
 
 /// A command to run.

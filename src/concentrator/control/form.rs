@@ -123,6 +123,11 @@ fn text(field: &Field) -> Option<String> {
     })
 }
 
+/// The field for a parameter that has no present value.
+pub(in crate::concentrator) fn open_field(parameter: &ControlParameter) -> FormField {
+    FormField { not_same: false, ..form_field(parameter, None) }
+}
+
 fn form_field(parameter: &ControlParameter, value: Option<&Present>) -> FormField {
     let (kind, datatype) = match &parameter.kind {
         ParameterKind::Boolean => (FieldKind::Boolean, Some("xs:boolean")),

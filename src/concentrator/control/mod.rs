@@ -3,8 +3,8 @@
 //! Nodes are set one after the other, values in the order given; the first failure ends it. What a device was told is
 //! never taken back, so the error says how far it went.
 
-mod form;
-mod values;
+pub(super) mod form;
+pub(super) mod values;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ pub(super) const ORDERS_MAX: usize = 64;
 
 /// How long the order may take until its sender is told that nothing is certain. Deployed clients give up after 15 s.
 /// The write itself goes on.
-const CONFIRM: Duration = Duration::from_secs(14);
+pub(super) const CONFIRM: Duration = Duration::from_secs(14);
 
 /// Orders under way. Those of one sender are carried out in the order they came.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl Orders {
         Self { places: Arc::new(Semaphore::new(ORDERS_MAX)), last: Mutex::default() }
     }
 
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// A place for an order; `None` if all are taken.
+    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 

@@ -90,9 +90,15 @@ fn from_form(about: &About, field: &FormField) -> Result<Option<Assignment>, Pro
     if field.values.is_empty() {
         return Ok(None);
     }
-    let value = parse(parameter, &field.values.join("\n")).map_err(|error| Problem::bad(&field.var, error))?;
-    parameter.check(&value).map_err(|error| Problem::bad(&field.var, error))?;
+    let value = value(parameter, &field.values.join("\n")).map_err(|error| Problem::bad(&field.var, error))?;
     Ok(Some(Assignment { parameter: name, value }))
+}
+
+/// A form's text as a value that the parameter may have.
+pub(in crate::concentrator) fn value(parameter: &ControlParameter, text: &str) -> Result<ControlValue, ControlError> {
+    let value = parse(parameter, text)?;
+    parameter.check(&value)?;
+    Ok(value)
 }
 
 /// A form's text as a value of the parameter's type.

@@ -1,6 +1,7 @@
 //! The concentrator on an uplink in memory, with invented nodes and paused time.
 
 mod browsing;
+mod commanding;
 mod controlling;
 mod discovering;
 mod following;
@@ -241,6 +242,7 @@ struct Fake {
     sets: Mutex<Vec<Assignment>>,
     set_fails: Option<NodeError>,
     set_takes: Duration,
+    runs: Mutex<Vec<Invocation>>,
     watches: Arc<Mutex<Vec<Interest>>>,
 }
 
@@ -272,6 +274,7 @@ impl Fake {
             sets: Mutex::default(),
             set_fails: None,
             set_takes: Duration::ZERO,
+            runs: Mutex::default(),
             watches: Arc::default(),
         }
     }
@@ -321,7 +324,8 @@ impl Node for Fake {
         Ok(())
     }
 
-    async fn execute(&self, _command: Invocation, _out: ReportSender) -> Result<(), NodeError> {
-        Err(NodeError::AskerUnsupported("commands"))
+    async fn execute(&self, command: Invocation, out: ReportSender) -> Result<(), NodeError> {
+        self.runs.lock().unwrap().push(command.clone());
+        commanding::execute(&command.id, out).await
     }
 }
