@@ -39,6 +39,7 @@ fn slixmpp_publishes_hears_and_finds_at_accounts_and_at_the_service() {
         seen["personal"],
         json!({
             "stranger": "item-not-found",
+            "let in": event(&publisher, "first"),
             "last": event(&publisher, "first"),
             "next": event(&publisher, "second"),
             "items": ["second"],

@@ -86,7 +86,8 @@ async def personal(publisher, listener):
     seen["stranger"] = await refused(listener.plugin["xep_0060"].get_items(publisher.boundjid.bare, NODE))
     listener.send_presence_subscription(publisher.boundjid.bare)
     await asyncio.wait_for(listener.peer_seen.wait(), WAIT)
-    # The last item comes with the client's next initial presence.
+    # The last item comes to who is let in, and again with the client's next initial presence.
+    seen["let in"] = await listener.heard()
     listener.send_presence(ptype="unavailable")
     listener.send_presence()
     seen["last"] = await listener.heard()
