@@ -15,8 +15,8 @@ use crate::{
     traffic::{self, Delivered, Open},
 };
 
-/// The two domains.
-const DOMAINS: [&str; 2] = ["one.test", "two.test"];
+/// The two domains. Not below `test`, which resolvers answer by themselves (RFC 6761 §6.2).
+const DOMAINS: [&str; 2] = ["one.example", "two.example"];
 /// Sessions on each server in the closed loop: ten pairs.
 const CLOSED_SESSIONS: usize = 10;
 /// Sessions on each server in the open loop.
