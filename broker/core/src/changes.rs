@@ -165,8 +165,8 @@ pub(crate) async fn run(router: Router, mut seen: i64) {
     let stop = router.shared().stop.clone();
     let mut failing = false;
     // Accounts that were removed while no broker ran.
-    if let Err(error) = tell_elsewhere(&router, seen).await {
-        tracing::error!(%error, "Contacts of removed accounts could not be told.");
+    if let Err(error) = tell_all(&router, seen).await {
+        tracing::error!(%error, "Contacts and subscribers of removed accounts could not be told.");
     }
     loop {
         tokio::select! {
@@ -198,6 +198,12 @@ async fn follow(router: &Router, seen: &mut i64) -> Result<(), StoreError> {
     }
 }
 
+/// Everybody who must hear of removed accounts.
+async fn tell_all(router: &Router, until: i64) -> Result<(), StoreError> {
+    tell_elsewhere(router, until).await?;
+    router.end_nodes().await
+}
+
 /// Contacts elsewhere hear what they have lost (RFC 6121 §3.2.2, §3.3.2), and see the sessions of the account go.
 async fn tell_elsewhere(router: &Router, until: i64) -> Result<(), StoreError> {
     let changes = &router.shared().changes;
@@ -221,7 +227,8 @@ async fn tell_elsewhere(router: &Router, until: i64) -> Result<(), StoreError> {
 
 async fn apply(router: &Router, change: &Change) -> Result<(), StoreError> {
     if change.kind == Kind::Removed as i64 {
-        tell_elsewhere(router, change.number).await?;
+        tell_all(router, change.number).await?;
+        router.shared().pubsub.removed(&change.account);
         for (contact, state) in router.shared().changes.contacts(change.number).await? {
             router.lost_contact(&contact, &change.account, state).await?;
         }

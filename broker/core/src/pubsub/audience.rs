@@ -227,7 +227,7 @@ impl Pubsub {
 }
 
 /// The message that carries an event; it has neither id nor address yet.
-fn notification(node: &Node, event: &Event) -> Stanza {
+pub(super) fn notification(node: &Node, event: &Event) -> Stanza {
     let kind = if node.config.normal_messages { MessageType::Normal } else { MessageType::Headline };
     Stanza::message(kind).with_from(&node.service).with_child(event.encode(&node.name))
 }

@@ -66,6 +66,14 @@ impl Memory {
         matches
     }
 
+    /// Forgets the items that an account pays for.
+    pub(crate) fn forget_all_of(&self, payer: &BareJid) {
+        let mut inner = self.lock();
+        let nodes: Vec<i64> =
+            inner.kept.iter().filter(|(_, kept)| kept.payer == *payer).map(|(node, _)| *node).collect();
+        nodes.into_iter().for_each(|node| inner.remove(node));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,6 +122,17 @@ mod tests {
 
     fn keep(memory: &Memory, node: &Node, id: &str, size: usize) {
         memory.keep(node, Item { id: id.into(), payload: None }, node.payer.clone(), 0, size);
+    }
+
+    #[test]
+    fn items_of_a_removed_account_go_and_those_of_others_stay() {
+        let memory = Memory::default();
+        keep(&memory, &node(1, "anna@x"), "a", 1);
+        keep(&memory, &node(2, "anna@x"), "b", 1);
+        keep(&memory, &node(3, "bob@x"), "c", 1);
+        memory.forget_all_of(&BareJid::parse("anna@x").unwrap());
+        assert!(memory.of(1).is_none() && memory.of(2).is_none() && memory.of(3).is_some());
+        assert_eq!(memory.lock().bytes, 1);
     }
 
     #[test]

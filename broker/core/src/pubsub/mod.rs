@@ -7,6 +7,7 @@ mod audience;
 mod caps;
 mod decision;
 mod discovery;
+mod leaving;
 pub(crate) mod limits;
 mod memory;
 mod node;

@@ -107,3 +107,18 @@ async fn the_service_of_another_server_takes_subscribers_and_publishers() {
     done(&mut anna, publish("two", "n").with_to(service)).await;
     assert_eq!(event(&mut bob).await, ("pubsub.one.example".to_owned(), "two".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribers_elsewhere_hear_of_the_end_of_nodes_that_go_with_their_account() {
+    let Two { mut anna, mut bob, one, here: _here, there: _there, .. } = befriended().await;
+    done(&mut anna, publish("one", TUNE)).await;
+    let subscribe = Element::new(ns::PUBSUB, "subscribe").with_attr("node", TUNE).with_attr("jid", "bob@two.example");
+    done(&mut bob, pubsub("s", subscribe).with_to(jid("anna@one.example"))).await;
+    torg_core::forget_account(&*one.store, &jid("anna@one.example").to_bare()).await.unwrap();
+    let deleted = |stanza: &Stanza| {
+        let event = stanza.child(ns::PUBSUB_EVENT, "event")?;
+        event.child(ns::PUBSUB_EVENT, "delete")?.attr("node").map(str::to_owned)
+    };
+    let message = bob.until(|stanza| deleted(stanza).is_some()).await;
+    assert_eq!((message.from(), deleted(&message).as_deref()), (Some(&jid("anna@one.example")), Some(TUNE)));
+}

@@ -1,5 +1,6 @@
 //! The rows of all nodes. Every change is guarded by the node's version, so a decision is always made on the state it changes.
 
+mod farewell;
 mod items;
 mod people;
 mod place;
@@ -22,28 +23,36 @@ use super::node::{Node, pack, unpack};
 
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     service: "pubsub",
-    steps: &[Migration {
-        number: 1,
-        about: "Nodes, their items and who has to do with them",
-        sqlite: &[
-            "CREATE TABLE pubsub_counter (name TEXT NOT NULL PRIMARY KEY, last INTEGER NOT NULL)",
-            "INSERT INTO pubsub_counter (name, last) VALUES ('node', 0)",
-            "CREATE TABLE pubsub_node (id INTEGER NOT NULL PRIMARY KEY, service TEXT NOT NULL, name TEXT NOT NULL,
+    steps: &[
+        Migration {
+            number: 1,
+            about: "Nodes, their items and who has to do with them",
+            sqlite: &[
+                "CREATE TABLE pubsub_counter (name TEXT NOT NULL PRIMARY KEY, last INTEGER NOT NULL)",
+                "INSERT INTO pubsub_counter (name, last) VALUES ('node', 0)",
+                "CREATE TABLE pubsub_node (id INTEGER NOT NULL PRIMARY KEY, service TEXT NOT NULL, name TEXT NOT NULL,
                 payer TEXT NOT NULL, version INTEGER NOT NULL, last INTEGER NOT NULL, bytes INTEGER NOT NULL,
                 created INTEGER NOT NULL, on_presence INTEGER NOT NULL, config TEXT NOT NULL, UNIQUE (service, name))",
-            "CREATE INDEX pubsub_payer ON pubsub_node (payer)",
-            "CREATE TABLE pubsub_item (node INTEGER NOT NULL, item TEXT NOT NULL, number INTEGER NOT NULL,
+                "CREATE INDEX pubsub_payer ON pubsub_node (payer)",
+                "CREATE TABLE pubsub_item (node INTEGER NOT NULL, item TEXT NOT NULL, number INTEGER NOT NULL,
                 size INTEGER NOT NULL, published INTEGER NOT NULL, publisher TEXT NOT NULL, payload TEXT,
                 PRIMARY KEY (node, item))",
-            "CREATE UNIQUE INDEX pubsub_item_number ON pubsub_item (node, number)",
-            "CREATE TABLE pubsub_affiliation (node INTEGER NOT NULL, jid TEXT NOT NULL, affiliation TEXT NOT NULL,
+                "CREATE UNIQUE INDEX pubsub_item_number ON pubsub_item (node, number)",
+                "CREATE TABLE pubsub_affiliation (node INTEGER NOT NULL, jid TEXT NOT NULL, affiliation TEXT NOT NULL,
                 PRIMARY KEY (node, jid))",
-            "CREATE INDEX pubsub_affiliated ON pubsub_affiliation (jid)",
-            "CREATE TABLE pubsub_subscription (node INTEGER NOT NULL, jid TEXT NOT NULL, bare TEXT NOT NULL,
+                "CREATE INDEX pubsub_affiliated ON pubsub_affiliation (jid)",
+                "CREATE TABLE pubsub_subscription (node INTEGER NOT NULL, jid TEXT NOT NULL, bare TEXT NOT NULL,
                 state TEXT NOT NULL, PRIMARY KEY (node, jid))",
-            "CREATE INDEX pubsub_subscriber ON pubsub_subscription (bare)",
-        ],
-    }],
+                "CREATE INDEX pubsub_subscriber ON pubsub_subscription (bare)",
+            ],
+        },
+        Migration {
+            number: 2,
+            about: "Subscribers that must hear of nodes which went with their account",
+            sqlite: &["CREATE TABLE pubsub_farewell (service TEXT NOT NULL, node TEXT NOT NULL, reader TEXT NOT NULL,
+            config TEXT NOT NULL, PRIMARY KEY (service, node, reader))"],
+        },
+    ],
 };
 
 const FIND: &str = "SELECT id, version, last, service, name, payer, created, config FROM pubsub_node
@@ -72,7 +81,12 @@ const DELETE_ITEMS: &str = "DELETE FROM pubsub_item WHERE node = ?1";
 const DELETE_AFFILIATIONS: &str = "DELETE FROM pubsub_affiliation WHERE node = ?1";
 const DELETE_SUBSCRIPTIONS: &str = "DELETE FROM pubsub_subscription WHERE node = ?1";
 /// What goes with an account: its nodes, and what it was to the nodes of others.
-const FORGET: [&str; 7] = [
+const FORGET: [&str; 8] = [
+    "INSERT INTO pubsub_farewell (service, node, reader, config)
+        SELECT pubsub_node.service, pubsub_node.name, pubsub_subscription.jid, pubsub_node.config
+        FROM pubsub_subscription JOIN pubsub_node ON pubsub_node.id = pubsub_subscription.node
+        WHERE (pubsub_node.service = ?1 OR pubsub_node.payer = ?1) AND pubsub_subscription.bare <> ?1
+        AND pubsub_subscription.state = 'subscribed' ON CONFLICT (service, node, reader) DO NOTHING",
     "DELETE FROM pubsub_item WHERE node IN (SELECT id FROM pubsub_node WHERE service = ?1 OR payer = ?1)",
     "DELETE FROM pubsub_affiliation WHERE node IN (SELECT id FROM pubsub_node WHERE service = ?1 OR payer = ?1)",
     "DELETE FROM pubsub_subscription WHERE node IN (SELECT id FROM pubsub_node WHERE service = ?1 OR payer = ?1)",
