@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use torg_thing::Timestamp;
 
-use super::members::{State, with_suffix};
+use super::members::{STORE, State, with_suffix};
 
 const RESTORING: &str = ".restoring";
 const RESTORED: &str = ".restored";
@@ -80,6 +80,11 @@ pub fn finish(state: &State, now: Timestamp) -> Result<Option<PathBuf>, Failed> 
     let [restoring, restored, placing] = [RESTORING, RESTORED, PLACING].map(|suffix| with_suffix(&state.store, suffix));
     remove(&restoring)?;
     if restored.exists() {
+        // Nothing is moved away unless there is something to take its place.
+        let store = restored.join(NEW).join(state.name_of(STORE));
+        if !store.is_file() {
+            return Err((store, io::ErrorKind::NotFound.into()));
+        }
         for path in state.existing() {
             if let Some(name) = path.file_name() {
                 rename(&path, &restored.join(name))?;

@@ -346,6 +346,15 @@ async fn a_restore_cut_short_anywhere_is_finished_by_whoever_comes_next() {
 }
 
 #[tokio::test]
+async fn a_folder_that_only_looks_like_a_restore_moves_nothing_away() {
+    let site = Site::with_accounts(&["anna"]).await;
+    fs::create_dir_all(site.path("torg.db.restored/new")).unwrap();
+    let before = site.files();
+    assert!(swap::finish(&State::new(&site.settings), "2026-03-01T10:15:00Z".parse().unwrap()).is_err());
+    assert_eq!(site.files(), before);
+}
+
+#[tokio::test]
 async fn a_restore_that_was_not_decided_leaves_nothing() {
     let site = Site::with_accounts(&["anna"]).await;
     let before = site.files();

@@ -45,7 +45,6 @@ pub fn backup(settings: &Settings, to: &Path, overwrite: bool, now: Timestamp) -
     if to.file_name().is_none() || to.is_dir() {
         return Err(BackupError::write(to)(io::ErrorKind::IsADirectory.into()));
     }
-    sweep(to);
     let state = State::new(settings);
     let mut part = Part::new(to)?;
     let copy = Copy(with_suffix(&part.path, ".db"));
@@ -149,6 +148,7 @@ pub(crate) struct Part {
 impl Part {
     /// A new file beside `to`, for us only; dropping it removes it.
     pub(crate) fn new(to: &Path) -> Result<Self, BackupError> {
+        sweep(to);
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| BackupError::write(to)(io::Error::other(error)))?;
         let path = with_suffix(to, &format!("{PART}{}", hex(&random)));
