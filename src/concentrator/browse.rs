@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use torg_provisioning::{Operation as Access, Scope};
 use torg_thing::{Categories, NodeRef, SourceId};
-use torg_wire::iot::concentrator::{Answer, Browse, Commands, Detail, Operation, Question};
+use torg_wire::iot::concentrator::{Answer, Browse, Commands, Detail, Operation, Question, SourceEvents};
 use torg_wire::iot::{
     DataSource, DecodeError, Generation, Interface, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens,
     interfaces as harmonized, state_name,
@@ -19,7 +19,7 @@ use torg_wire::xml::Element;
 use super::shared::{Caller, Shared};
 use super::tree::{Found, FoundSource};
 use super::words;
-use super::{commands, refusal};
+use super::{commands, refusal, source_events};
 
 /// Elements in one answer. Brokers let 2,000 elements pass in a stanza; larger sources are browsed by their children.
 const ELEMENTS_MAX: usize = 1800;
@@ -32,8 +32,8 @@ const ROOT_TYPE: &str = "torg.node";
 
 /// Operations that are carried out, by the name of their element. The first generation has those that browse.
 fn capabilities(generation: Generation) -> impl Iterator<Item = &'static str> {
-    let commands = if generation == Generation::Xmpp { &[][..] } else { &Commands::NAMES };
-    Browse::NAMES.into_iter().chain(commands.iter().copied())
+    let later = [&Commands::NAMES[..], &SourceEvents::NAMES].into_iter().flatten().copied();
+    Browse::NAMES.into_iter().chain(later.filter(move |_| generation != Generation::Xmpp))
 }
 
 /// Answers a request of the concentrator interface.
@@ -56,6 +56,9 @@ pub(super) async fn handle(shared: &Arc<Shared>, iq: &Stanza, caller: &Caller, p
         Operation::Commands(operation) => {
             let (tokens, operation) = (&question.tokens, operation.clone());
             return commands::handle(shared, iq, caller, tokens, operation, generation).await;
+        }
+        Operation::SourceEvents(operation) => {
+            return source_events::handle(shared, iq, caller, &question.tokens, operation, generation).await;
         }
         _ => Err(refusal::not_implemented()),
     };
@@ -220,7 +223,7 @@ fn data_source(found: FoundSource) -> DataSource {
 }
 
 /// What is told of a node. Its address is repeated as it was asked, if it was asked by name.
-fn info(shared: &Shared, found: &Found, asked: Option<&NodeRef>, detail: Detail) -> NodeInfo {
+pub(super) fn info(shared: &Shared, found: &Found, asked: Option<&NodeRef>, detail: Detail) -> NodeInfo {
     let about = &found.about;
     let same = asked.filter(|asked| asked.id == about.node.id && asked.partition == about.node.partition);
     let parent = shared
@@ -274,7 +277,7 @@ fn parameters(found: &Found, parent: Option<&Parent>) -> Vec<Parameter> {
     all
 }
 
-fn messages(found: &Found) -> Vec<Message> {
+pub(super) fn messages(found: &Found) -> Vec<Message> {
     let told = found.messages.iter().map(|message| Message {
         at: message.at,
         severity: message.severity,

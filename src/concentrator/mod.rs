@@ -2,7 +2,7 @@
 //!
 //! It answers for every node behind it: what there is, what it reads, what it is set to and what it can be told to do. It
 //! speaks only stanzas, through an [`Uplink`], and only [`torg_thing::Node`], so neither broker nor bridge is known here.
-//! Editing, source events and sniffers are not here yet.
+//! Editing and sniffers are not here yet.
 //!
 //! # Why
 //! One task takes stanzas in and hands each to a lane chosen by its sender, so that what one sender asks is handled in
@@ -10,6 +10,7 @@
 //! task of its own.
 
 mod browse;
+mod changes;
 mod commands;
 mod control;
 mod discovery;
@@ -18,6 +19,7 @@ mod lanes;
 mod readout;
 mod refusal;
 mod shared;
+mod source_events;
 mod subscription;
 mod tree;
 mod uplink;
@@ -50,6 +52,7 @@ use friends::{Friends, Welcome};
 use lanes::Lanes;
 use readout::Readouts;
 use shared::Shared;
+use source_events::Followers;
 use subscription::Subscriptions;
 
 /// Id of the request for the roster, the only one the concentrator makes.
@@ -91,6 +94,7 @@ impl Concentrator {
             readouts: Readouts::new(),
             orders: Orders::new(),
             queries: Queries::default(),
+            followers: Followers::default(),
             subscriptions,
             outlet: uplink.outlet(),
             // A child: an uplink that ends takes this concentrator down and nothing else.
@@ -111,6 +115,7 @@ impl Concentrator {
         let shared = Arc::clone(&self.shared);
         let lanes = Lanes::start(&shared);
         shared.tasks.spawn(subscription::serve(Arc::clone(&shared), self.requests));
+        shared.tasks.spawn(source_events::serve(Arc::clone(&shared)));
         shared.send(Stanza::iq_get(ROSTER_ID, Element::new(ns::ROSTER, "query"))).await;
         loop {
             // Cancellation safe: `next` is by contract, the token by nature.
@@ -238,5 +243,6 @@ fn gone(shared: &Shared, who: &Jid) {
     let is_gone = |jid: &Jid| if who.is_bare() { jid.bare_str() == who.as_str() } else { jid == who };
     shared.readouts.cancel_of(is_gone);
     shared.queries.forget(is_gone);
+    shared.followers.forget(is_gone);
     shared.subscriptions.gone(who);
 }

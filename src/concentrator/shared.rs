@@ -19,6 +19,7 @@ use super::control::Orders;
 use super::friends::Friends;
 use super::readout::Readouts;
 use super::refusal;
+use super::source_events::Followers;
 use super::subscription::Subscriptions;
 use super::tree::Tree;
 use super::uplink::Outlet;
@@ -60,6 +61,7 @@ pub(super) struct Shared {
     pub(super) readouts: Readouts,
     pub(super) orders: Orders,
     pub(super) queries: Queries,
+    pub(super) followers: Followers,
     pub(super) subscriptions: Subscriptions,
     pub(super) outlet: Arc<dyn Outlet>,
     /// Cancelled when the concentrator has to stop.

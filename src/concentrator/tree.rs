@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use torg_thing::{
     About, Clock, Host, Node, NodeConflict, NodeDirectory, NodeId, NodeMessage, NodeRef, NodeState,
@@ -18,6 +18,8 @@ use torg_thing::{
 };
 
 use crate::console::status::UnwellNode;
+
+use super::changes::{Change, Changes, What};
 
 /// Open messages kept per node; the oldest gives way. Bridges open one per kind of event, so few suffice.
 const MESSAGES_MAX: usize = 16;
@@ -41,6 +43,7 @@ struct State {
     /// Children by the address of their parent, whether or not that exists, in order of announcement.
     children: HashMap<NodeRef, Vec<NodeRef>>,
     announced: u64,
+    changes: Changes,
 }
 
 struct Source {
@@ -218,6 +221,16 @@ impl Tree {
         state.found(&parent)
     }
 
+    /// What happened in a source from a time on, as far as it is remembered.
+    pub(super) fn changes_since(&self, source: &SourceId, from: Timestamp) -> Vec<Change> {
+        self.read().changes.since(source, from)
+    }
+
+    /// What will happen from now on.
+    pub(super) fn changes(&self) -> broadcast::Receiver<Change> {
+        self.read().changes.listen()
+    }
+
     /// Somebody has seen the messages of a node.
     pub(super) fn acknowledge(&self, node: &NodeRef) {
         let now = self.clock.now();
@@ -290,12 +303,17 @@ impl State {
 
     /// Applies a change to the messages of a node, if it exists.
     fn change_messages(&mut self, node: &NodeRef, now: Timestamp, change: impl FnOnce(&mut Entry)) {
+        let before = self.found(node).map(|found| found.state());
         let Some(entry) = self.nodes.get_mut(node) else { return };
         change(entry);
         let Entry { messages, acknowledged, .. } = entry;
         acknowledged.retain(|event| messages.iter().any(|message| message.event == *event));
         entry.changed = now;
         self.source(node.source.clone(), now);
+        let state = self.found(node).map(|found| found.state()).filter(|state| Some(*state) != before);
+        if let Some(state) = state {
+            self.changes.push(Change { at: now, node: node.clone(), what: What::State(state) });
+        }
     }
 }
 
@@ -318,6 +336,11 @@ impl NodeDirectory for Tree {
             state.children.entry(parent).or_default().push(address.clone());
         }
         let parent = about.parent.clone();
+        let siblings = parent.clone().map(|id| NodeRef { id, ..address.clone() });
+        let siblings = siblings.and_then(|parent| state.children.get(&parent)).map(Vec::as_slice).unwrap_or_default();
+        // The last of them is the node itself.
+        let after = siblings.iter().rev().nth(1).map(|sibling| sibling.id.clone());
+        state.changes.push(Change { at: now, node: address.clone(), what: What::Added(after) });
         let (messages, acknowledged) = (Vec::new(), BTreeSet::new());
         state.nodes.insert(address, Entry { node, parent, order, messages, acknowledged, changed: now });
         drop(state);
@@ -329,6 +352,7 @@ impl NodeDirectory for Tree {
         let now = self.clock.now();
         let mut state = self.write();
         let Some(entry) = state.nodes.remove(node) else { return };
+        state.changes.push(Change { at: now, node: node.clone(), what: What::Removed });
         state.source(node.source.clone(), now).nodes.remove(&entry.order);
         let holder = (node.partition.clone(), node.id.clone());
         if let Some(holders) = state.holders.get_mut(&holder) {

@@ -33,7 +33,7 @@ pub use commands::Commands;
 pub use edit::{Direction, Edit};
 pub use progress::{Progress, QueryProgress};
 pub use sniffers::{Sniff, Sniffed, Sniffers};
-pub use source_events::{EventKind, EventKinds, SourceEvent, SourceEvents, Subscribe};
+pub use source_events::{EventKind, EventKinds, NodeEvent, SourceEvent, SourceEvents, Subscribe};
 
 /// A question to a concentrator.
 #[derive(Clone, Debug, PartialEq)]
