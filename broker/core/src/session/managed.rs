@@ -61,6 +61,8 @@ pub(crate) struct StagedRow {
     pub(crate) origin: Option<Origin>,
     /// Its number among the account's offline messages, which it leaves.
     pub(crate) offline: Option<i64>,
+    /// As of its parcel: the row it may have among the messages under way goes.
+    pub(crate) passage: Option<Passage>,
 }
 
 /// Whether a session had no connection.
@@ -241,7 +243,7 @@ impl Queue {
         let rows = numbered.filter_map(|(parcel, number)| {
             let care = parcel.care.as_deref()?;
             let (stanza, origin) = (Arc::clone(&parcel.stanza), care.origin.clone());
-            Some(StagedRow { number, stanza, origin, offline: care.offline })
+            Some(StagedRow { number, stanza, origin, offline: care.offline, passage: parcel.passage.clone() })
         });
         Some(Stage { first: before + 1, rows: rows.collect() })
     }

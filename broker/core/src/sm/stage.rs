@@ -75,6 +75,9 @@ async fn write(session: &Arc<Session>, sm: &Sm, stage: &Stage) {
         if let Some(number) = row.offline {
             batch = Offline::remove(batch, &session.account, number);
         }
+        if let Some(passage) = &row.passage {
+            batch = passage.remove_row(batch);
+        }
         // In order: the last count of each sender stays.
         if let Some(origin) = &row.origin {
             batch = origin.write(batch);

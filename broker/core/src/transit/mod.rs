@@ -374,6 +374,11 @@ struct Chosen {
 }
 
 impl Passage {
+    /// Deletes the row that the message may have, as part of a batch that gives it another one: so it is never in both, and comes once.
+    pub(crate) fn remove_row(&self, batch: Batch) -> Batch {
+        table::delete(batch, self.0.number)
+    }
+
     /// Whether nobody else has the message.
     pub(crate) fn is_sole(&self) -> bool {
         Arc::strong_count(&self.0) == 1

@@ -112,28 +112,25 @@ async fn a_removed_account_leaves_no_message_under_way() {
 /// More than the pipe between the broker and a client takes that does not read.
 const MANY: usize = 200;
 
-/// Anna has sent many messages to a session of bob's that reads nothing and is not managed (yet); then the process is gone.
-fn stuck(store: &Arc<dyn Engine>) {
-    life_beside_silence(store, async |world| {
-        let (mut admin, _) = Raw::managed(&world, "admin@site.example", "x").await; // not slowed down
-        let mut bob = Raw::login(&world, BOB).await;
-        bob.bind("desk").await;
-        let body = "x".repeat(1_000);
-        for n in 0..MANY {
-            let to = "bob@site.example/desk";
-            admin.say(&format!("<message type='chat' to='{to}' id='{n}'><body>{body}</body></message>")).await;
-        }
-        assert_eq!(admin.acknowledged().await, u32::try_from(MANY).unwrap());
-        assert!(rows(&world.store, UNDER_WAY).await > 0);
-        drop(world);
-        drop(bob);
-    });
+/// Many messages go to a session of bob's that reads nothing and is not managed (yet), and are acknowledged.
+async fn stuck(world: &World) -> Raw {
+    let (mut admin, _) = Raw::managed(world, "admin@site.example", "x").await; // not slowed down
+    let mut bob = Raw::login(world, BOB).await;
+    bob.bind("desk").await;
+    let body = "x".repeat(1_000);
+    for n in 0..MANY {
+        let to = "bob@site.example/desk";
+        admin.say(&format!("<message type='chat' to='{to}' id='{n}'><body>{body}</body></message>")).await;
+    }
+    assert_eq!(admin.acknowledged().await, u32::try_from(MANY).unwrap());
+    assert!(rows(&world.store, UNDER_WAY).await > 0);
+    bob
 }
 
 #[tokio::test]
 async fn what_a_session_had_not_taken_before_it_was_managed_waits_for_its_account() {
     let store = store();
-    stuck(&store);
+    life_beside_silence(&store, async |world| drop(stuck(&world).await));
     let under_way = rows(&store, UNDER_WAY).await;
     let world = World::federated(store.clone()).await;
     until(&store, UNDER_WAY, |count| count == 0).await;
