@@ -45,10 +45,8 @@ pub(super) fn restore(arguments: &args::Restore, terminal: &mut Terminal<'_>) ->
     let restoring = async { backup::restore(file, &settings, arguments.replace, clock).await.map_err(failure) };
     let restored = block_on(restoring)?;
     let Manifest { domain, made, torg, .. } = &restored.manifest;
-    terminal.line(&format!(
-        "{domain} is as it was at {made} (saved by Torg {torg}), with {} accounts.",
-        restored.accounts
-    ))?;
+    let accounts = count(usize::try_from(restored.accounts).unwrap_or(usize::MAX), "account");
+    terminal.line(&format!("{domain} is as it was at {made} (saved by Torg {torg}), with {accounts}."))?;
     if restored.buried > 0 {
         terminal.line(&format!("{} messages of open sessions wait for their accounts.", restored.buried))?;
     }
