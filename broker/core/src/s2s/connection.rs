@@ -222,14 +222,18 @@ impl Connection {
         !self.links.is_empty()
     }
 
-    /// Has a key of the peer's checked, without holding up the stream.
+    /// Has a key of the peer's checked, without holding up the stream. The check ends with the stream, so that who comes again and again
+    /// leaves no heap of them behind.
     fn verify(&self, check: DialbackCheck) {
         let Some(links) = self.router.links() else { return };
         let (router, answers) = (self.router.clone(), self.verifying.clone());
         links.spawn(&self.router, async move {
-            let answer = callback::verify(&router, &check).await;
-            // The stream may be gone; then nobody waits for it.
-            let _ = answers.send((check, answer)).await;
+            tokio::select! {
+                answer = callback::verify(&router, &check) => {
+                    let _ = answers.send((check.clone(), answer)).await; // the stream may be gone
+                }
+                () = answers.closed() => {}
+            }
         });
     }
 
