@@ -30,7 +30,7 @@ use torg_core::Broker;
 use torg_core::tls::DeviceAuthority;
 pub use torg_core::tls::SelfNames;
 use torg_store::{Engine, MigrateError, Migrations, Sqlite, migrate};
-use torg_thing::{Clock, NoSniffer, SourceId, SystemClock};
+use torg_thing::{Clock, Sniffer, SourceId, SystemClock};
 use torg_wire::jid::DomainPart;
 use torg_wire::sasl::Policy;
 use tracing::{info, warn};
@@ -417,7 +417,7 @@ fn settings_after_reload(old: &Settings, new: Settings) -> Settings {
 }
 
 fn environment(tree: &Arc<Tree>) -> Environment {
-    let host = tree.host(SourceId::default(), Arc::new(NoSniffer), CancellationToken::new());
+    let host = tree.host(SourceId::default(), Arc::clone(tree) as Arc<dyn Sniffer>, CancellationToken::new());
     Environment { nodes: host.nodes, observations: host.observations, clock: host.clock, sniffer: host.sniffer }
 }
 

@@ -1,14 +1,14 @@
 //! What there is behind the concentrator: data sources, nodes, their order and kind (nfi Concentrator), and the harmonized
 //! interfaces of a node.
 //!
-//! Only what is implemented is told: sniffers are not, so no node claims to have one.
+//! Only what is implemented is told.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use torg_provisioning::{Operation as Access, Scope};
 use torg_thing::{Categories, NodeRef, SourceId};
-use torg_wire::iot::concentrator::{Answer, Browse, Commands, Detail, Operation, Question, SourceEvents};
+use torg_wire::iot::concentrator::{Answer, Browse, Commands, Detail, Operation, Question, Sniffers, SourceEvents};
 use torg_wire::iot::{
     DataSource, DecodeError, Generation, Interface, Message, NodeInfo, Parameter, ParameterValue, Parent, Tokens,
     interfaces as harmonized, state_name,
@@ -19,7 +19,7 @@ use torg_wire::xml::Element;
 use super::shared::{Caller, Shared};
 use super::tree::{Found, FoundSource};
 use super::words;
-use super::{commands, refusal, source_events};
+use super::{commands, refusal, sniffers, source_events};
 
 /// Elements in one answer. Brokers let 2,000 elements pass in a stanza; larger sources are browsed by their children.
 const ELEMENTS_MAX: usize = 1800;
@@ -32,7 +32,7 @@ const ROOT_TYPE: &str = "torg.node";
 
 /// Operations that are carried out, by the name of their element. The first generation has those that browse.
 fn capabilities(generation: Generation) -> impl Iterator<Item = &'static str> {
-    let later = [&Commands::NAMES[..], &SourceEvents::NAMES].into_iter().flatten().copied();
+    let later = [&Commands::NAMES[..], &Sniffers::NAMES, &SourceEvents::NAMES].into_iter().flatten().copied();
     Browse::NAMES.into_iter().chain(later.filter(move |_| generation != Generation::Xmpp))
 }
 
@@ -60,7 +60,10 @@ pub(super) async fn handle(shared: &Arc<Shared>, iq: &Stanza, caller: &Caller, p
         Operation::SourceEvents(operation) => {
             return source_events::handle(shared, iq, caller, &question.tokens, operation, generation).await;
         }
-        _ => Err(refusal::not_implemented()),
+        Operation::Sniffers(operation) => {
+            return sniffers::handle(shared, iq, caller, &question.tokens, operation, generation).await;
+        }
+        Operation::Edit(_) => Err(refusal::not_implemented()),
     };
     let element = match generation {
         Generation::Xmpp => words::answer(question.operation.name(), answered.as_ref().map_err(Clone::clone)),
@@ -238,6 +241,7 @@ pub(super) fn info(shared: &Shared, found: &Found, asked: Option<&NodeRef>, deta
         is_readable: !about.fields.is_empty(),
         is_controllable: !about.controls.is_empty(),
         has_commands: !commands::of(found).is_empty(),
+        sniffable: about.sniffable,
         last_changed: Some(found.changed),
         parameters: if detail.parameters { parameters(found, parent.as_ref()) } else { Vec::new() },
         messages: if detail.messages { messages(found) } else { Vec::new() },

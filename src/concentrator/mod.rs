@@ -2,7 +2,7 @@
 //!
 //! It answers for every node behind it: what there is, what it reads, what it is set to and what it can be told to do. It
 //! speaks only stanzas, through an [`Uplink`], and only [`torg_thing::Node`], so neither broker nor bridge is known here.
-//! Editing and sniffers are not here yet.
+//! Editing is not here yet.
 //!
 //! # Why
 //! One task takes stanzas in and hands each to a lane chosen by its sender, so that what one sender asks is handled in
@@ -19,6 +19,7 @@ mod lanes;
 mod readout;
 mod refusal;
 mod shared;
+mod sniffers;
 mod source_events;
 mod subscription;
 mod tree;
@@ -52,6 +53,7 @@ use friends::{Friends, Welcome};
 use lanes::Lanes;
 use readout::Readouts;
 use shared::Shared;
+use sniffers::Sniffers;
 use source_events::Followers;
 use subscription::Subscriptions;
 
@@ -95,6 +97,7 @@ impl Concentrator {
             orders: Orders::new(),
             queries: Queries::default(),
             followers: Followers::default(),
+            sniffers: Sniffers::default(),
             subscriptions,
             outlet: uplink.outlet(),
             // A child: an uplink that ends takes this concentrator down and nothing else.
@@ -116,6 +119,7 @@ impl Concentrator {
         let lanes = Lanes::start(&shared);
         shared.tasks.spawn(subscription::serve(Arc::clone(&shared), self.requests));
         shared.tasks.spawn(source_events::serve(Arc::clone(&shared)));
+        shared.tasks.spawn(sniffers::serve(Arc::clone(&shared)));
         shared.send(Stanza::iq_get(ROSTER_ID, Element::new(ns::ROSTER, "query"))).await;
         loop {
             // Cancellation safe: `next` is by contract, the token by nature.
@@ -244,5 +248,6 @@ fn gone(shared: &Shared, who: &Jid) {
     shared.readouts.cancel_of(is_gone);
     shared.queries.forget(is_gone);
     shared.followers.forget(is_gone);
+    shared.sniffers.forget(shared.tree.eyes(), is_gone);
     shared.subscriptions.gone(who);
 }

@@ -19,6 +19,7 @@ use super::control::Orders;
 use super::friends::Friends;
 use super::readout::Readouts;
 use super::refusal;
+use super::sniffers::Sniffers;
 use super::source_events::Followers;
 use super::subscription::Subscriptions;
 use super::tree::Tree;
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     pub(super) orders: Orders,
     pub(super) queries: Queries,
     pub(super) followers: Followers,
+    pub(super) sniffers: Sniffers,
     pub(super) subscriptions: Subscriptions,
     pub(super) outlet: Arc<dyn Outlet>,
     /// Cancelled when the concentrator has to stop.

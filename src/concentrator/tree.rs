@@ -14,12 +14,13 @@ use tokio::sync::{Mutex, Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use torg_thing::{
     About, Clock, Host, Node, NodeConflict, NodeDirectory, NodeId, NodeMessage, NodeRef, NodeState,
-    ObservationReceiver, ObservationSender, Partition, Severity, Sniffer, SourceId, Timestamp, observations,
+    ObservationReceiver, ObservationSender, Partition, Severity, Sniffed, Sniffer, SourceId, Timestamp, observations,
 };
 
 use crate::console::status::UnwellNode;
 
 use super::changes::{Change, Changes, What};
+use super::sniffers::Eyes;
 
 /// Open messages kept per node; the oldest gives way. Bridges open one per kind of event, so few suffice.
 const MESSAGES_MAX: usize = 16;
@@ -32,6 +33,8 @@ pub struct Tree {
     observations: Mutex<ObservationReceiver>,
     /// A node was announced since the one who listens last looked.
     announced: Notify,
+    /// Where bridges show the traffic of their lines.
+    eyes: Eyes,
 }
 
 #[derive(Default)]
@@ -97,7 +100,14 @@ impl Tree {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (observed, receiver) = observations();
-        Self { state: RwLock::default(), clock, observed, observations: Mutex::new(receiver), announced: Notify::new() }
+        Self {
+            state: RwLock::default(),
+            clock,
+            observed,
+            observations: Mutex::new(receiver),
+            announced: Notify::new(),
+            eyes: Eyes::new(),
+        }
     }
 
     /// Makes a data source known before it has nodes. Known ones get the new name.
@@ -229,6 +239,11 @@ impl Tree {
     /// What will happen from now on.
     pub(super) fn changes(&self) -> broadcast::Receiver<Change> {
         self.read().changes.listen()
+    }
+
+    /// Where bridges show the traffic of their lines.
+    pub(super) fn eyes(&self) -> &Eyes {
+        &self.eyes
     }
 
     /// Somebody has seen the messages of a node.
@@ -391,6 +406,12 @@ impl NodeDirectory for Tree {
     fn clear(&self, node: &NodeRef, event: &str) {
         let now = self.clock.now();
         self.write().change_messages(node, now, |entry| entry.messages.retain(|open| open.event != event));
+    }
+}
+
+impl Sniffer for Tree {
+    fn seen(&self, node: &NodeRef, what: Sniffed<'_>) {
+        self.eyes.show(node, || self.clock.now(), &what);
     }
 }
 

@@ -50,13 +50,13 @@ fn ids(infos: &[NodeInfo]) -> Vec<&str> {
 async fn what_is_listed_as_a_capability_is_implemented_and_nothing_else() {
     let mut world = plant().await;
     let Answer::Strings(names) = ask(&mut world, "getCapabilities", "/>").await else { panic!("no strings") };
-    assert_eq!(names.len(), 13 + 10 + 2);
+    assert_eq!(names.len(), 13 + 10 + 2 + 2);
     for name in names.iter().take(13) {
         world.ask("get", &format!("<{name} xmlns='{NS}' id='meter-7' src='plant'><nd id='meter-7'/></{name}>")).await;
         let answer = world.next().await;
         assert!(answer.error().is_none(), "{answer}");
     }
-    for name in ["registerSniffer", "getNodeParametersForEdit", "destroyNode", "getIndices"] {
+    for name in ["createNewNode", "getNodeParametersForEdit", "destroyNode", "getIndices"] {
         world.ask("get", &format!("<{name} xmlns='{NS}' id='meter-7' src='plant'/>")).await;
         world.expect_error("feature-not-implemented", "cancel").await;
     }

@@ -8,6 +8,7 @@ mod following;
 mod friendship;
 mod oldest;
 mod reading;
+mod sniffing;
 mod sources;
 
 use std::collections::BTreeSet;
