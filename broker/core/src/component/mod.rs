@@ -7,7 +7,7 @@
 //! # Why
 //! - The newest connection of a component wins, and the older one ends with `conflict` (RFC 6120 §4.9.3.3 allows either): who comes
 //!   later knows the secret as well, and after a crash the older one may be dead without anybody having noticed.
-//! - Nothing waits for a component that is away; see [`mod@line`].
+//! - Nothing waits for a component that is away; see `line`.
 
 mod connection;
 mod line;
