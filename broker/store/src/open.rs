@@ -1,6 +1,6 @@
 //! Why a store cannot be opened: each cause in one sentence, and what to do about it in another.
 //!
-//! What goes wrong later, while it is in use, is [`StoreError`](crate::StoreError).
+//! What goes wrong later, while it is in use, is [`StoreError`].
 
 use std::io;
 use std::path::{Path, PathBuf};

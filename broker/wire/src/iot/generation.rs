@@ -2,7 +2,7 @@
 //!
 //! IEEE P1451.99 renamed its namespaces twice without changing a single element, so a generation is a value: one
 //! codec per interface reads all three, and an answer is written in the generation of its question. The retracted
-//! XEPs (`urn:xmpp:iot:`) came before and used other names; [`xep`](super::xep) turns theirs into these and back.
+//! XEPs (`urn:xmpp:iot:`) came before and used other names; [`xep`] turns theirs into these and back.
 //!
 //! # Why
 //! There is no negotiation in the standard. Deployed clients speak only one generation and treat the others as
@@ -18,7 +18,7 @@ use super::xep;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Generation {
     /// `urn:xmpp:iot:`, the retracted XEPs. Its elements are encoded and decoded in short names too; see
-    /// [`xep`](super::xep).
+    /// [`xep`].
     Xmpp,
     /// `urn:ieee:iot:`, of the years under IEEE P1451.99.
     Ieee,
@@ -81,7 +81,7 @@ impl Generation {
     }
 
     /// The generation a client should speak to a peer that advertises `features`: the newest one listed for `interface`.
-    /// The XEPs are left out, since [`xep`](super::xep) does not read what their things say.
+    /// The XEPs are left out, since [`xep`] does not read what their things say.
     pub fn newest_of<'a>(interface: Interface, features: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         features
             .into_iter()

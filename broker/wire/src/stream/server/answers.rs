@@ -19,13 +19,13 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::Lookup`]: `None` for an unknown account, or one without keys for this hash.
+    /// The answer to `Output::Lookup`: `None` for an unknown account, or one without keys for this hash.
     pub fn credentials(&mut self, found: Option<Credentials>, now: Instant) {
         self.answer(now, |server, policy| server.credentials(found, policy));
     }
 
-    /// The store did not answer [`Output::Lookup`], [`Output::Authorise`], [`Output::Tokens`], [`Output::UseToken`] or
-    /// [`Output::StoreKeys`].
+    /// The store did not answer `Output::Lookup`, `Output::Authorise`, `Output::Tokens`, `Output::UseToken` or
+    /// `Output::StoreKeys`.
     pub fn store_failed(&mut self, now: Instant) {
         self.step(now, |step, common, talk| match step {
             Step::Exchange(exchange) => exchange.answer(|server, _| server.unavailable(), common, talk),
@@ -34,7 +34,7 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::Tokens`]: `None` for an unknown account.
+    /// The answer to `Output::Tokens`: `None` for an unknown account.
     pub fn tokens(&mut self, found: Option<Tokens>, now: Instant) {
         self.step(now, |step, common, talk| match step {
             Step::Exchange(exchange) => {
@@ -45,7 +45,7 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::UseToken`]: the new token if one was wanted and can be had, or why the login fails after all.
+    /// The answer to `Output::UseToken`: the new token if one was wanted and can be had, or why the login fails after all.
     pub fn token_used(&mut self, answer: Result<Option<IssuedToken>, Failure>, now: Instant) {
         self.step(now, |step, common, talk| match step {
             Step::Completion(completion) => completion.token_used(answer, common, talk),
@@ -53,7 +53,7 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::StoreKeys`].
+    /// The answer to `Output::StoreKeys`.
     pub fn keys_stored(&mut self, now: Instant) {
         self.step(now, |step, common, talk| match step {
             Step::Completion(completion) => completion.keys_stored(common, talk),
@@ -61,12 +61,12 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::CheckPassword`].
+    /// The answer to `Output::CheckPassword`.
     pub fn password_checked(&mut self, verdict: PasswordVerdict, now: Instant) {
         self.answer(now, |server, _| server.checked(verdict));
     }
 
-    /// The answer to [`Output::Authorise`]: the account's class, or `None` if it may not log in.
+    /// The answer to `Output::Authorise`: the account's class, or `None` if it may not log in.
     pub fn authorised(&mut self, class: Option<AccountClass>, now: Instant) {
         self.answer(now, |server, _| server.authorised(class));
     }
@@ -78,14 +78,14 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::Register`]; without effect once the client has logged in.
+    /// The answer to `Output::Register`; without effect once the client has logged in.
     pub fn registered(&mut self, answer: &Stanza) {
         if let Stage::Negotiating(_) = self.stage {
             self.talk.stanza(answer);
         }
     }
 
-    /// The answer to [`Output::Bind`]: the address of the session, or why not (`conflict`, `resource-constraint`...).
+    /// The answer to `Output::Bind`: the address of the session, or why not (`conflict`, `resource-constraint`...).
     pub fn bound(&mut self, answer: Result<FullJid, StanzaError>, now: Instant) {
         self.bound_with(answer.map(|jid| (jid, Vec::new())), now);
     }
@@ -99,7 +99,7 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::Resume`]: the address of the session and how many stanzas of the client it has handled.
+    /// The answer to `Output::Resume`: the address of the session and how many stanzas of the client it has handled.
     pub fn resumed(&mut self, answer: Result<(FullJid, u32), sm::Failed>, now: Instant) {
         self.step(now, |step, common, talk| match step {
             Step::Resuming(resuming) => resuming.resumed(answer, common, talk),
@@ -108,7 +108,7 @@ impl ServerStream {
         });
     }
 
-    /// The answer to [`Output::Enable`]. What is sent from now on counts.
+    /// The answer to `Output::Enable`. What is sent from now on counts.
     pub fn enabled(&mut self, answer: Result<&sm::Enabled, &sm::Failed>, now: Instant) {
         if let Stage::Ready(ready) = &mut self.stage {
             ready.enabled(answer, &mut self.talk);
