@@ -30,6 +30,7 @@ pub(super) async fn execute(command: &str, out: ReportSender) -> Result<(), Node
             return Err(silent);
         }
         "long" => vec![Report::Records { table: "t".to_owned(), records: (0..1501).map(record).collect() }],
+        "golden" => golden(),
         "wide" => vec![Report::Title("x".repeat(300_000))],
         _ => vec![
             Report::Title("Devices".to_owned()),
@@ -48,6 +49,22 @@ pub(super) async fn execute(command: &str, out: ReportSender) -> Result<(), Node
     Ok(())
 }
 
+/// Every part that a report can have, with every kind of cell: what the wire's golden elements hold.
+fn golden() -> Vec<Report> {
+    let text = include_str!("../../../broker/wire/src/iot/golden/concentrator.xml");
+    let all = parse_document(text, &Limits::CLIENT).unwrap();
+    let notices = all.child(NS, "notices").unwrap().children().map(|notice| Notice::decode(notice).unwrap().0);
+    let parts = notices.filter_map(|notice| match notice {
+        Notice::Query(progress) => Some(progress.parts),
+        _ => None,
+    });
+    let reports = parts.flatten().filter_map(|part| match part {
+        Progress::Report(report) => Some(report),
+        _ => None,
+    });
+    reports.collect()
+}
+
 fn offset() -> ControlParameter {
     ControlParameter {
         name: name("Offset"),
@@ -62,8 +79,8 @@ fn offset() -> ControlParameter {
 fn device(id: &str) -> Fake {
     let mut node = Fake::new(id, Vec::new());
     let simple = ["wink", "broken"].map(|id| CommandSummary::new(id, id, CommandKind::Simple));
-    let query =
-        ["scan", "endless", "fails", "long", "panic", "wide"].map(|id| CommandSummary::new(id, id, CommandKind::Query));
+    let query = ["scan", "endless", "fails", "golden", "long", "panic", "wide"]
+        .map(|id| CommandSummary::new(id, id, CommandKind::Query));
     let calibrate = CommandSummary::new("calibrate", "Calibrate", CommandKind::Parametrized);
     let calibrate = CommandSummary { parameters: vec![offset()], confirmation: "Sure?".into(), ..calibrate };
     node.about_mut().commands = simple.into_iter().chain(query).chain([calibrate]).collect();
@@ -126,7 +143,7 @@ async fn nodes_share_the_commands_that_mean_the_same_on_all() {
         panic!("no commands")
     };
     let ids: Vec<_> = commands.iter().map(|command: &CommandInfo| command.id.as_str()).collect();
-    assert_eq!(ids, ["broken", "scan", "endless", "fails", "long", "panic", "wide"]);
+    assert_eq!(ids, ["broken", "scan", "endless", "fails", "golden", "long", "panic", "wide"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,6 +268,22 @@ async fn a_query_tells_its_report_in_numbered_messages() {
     let names: Vec<_> = all.iter().map(|part| format!("{part:?}").chars().take(15).collect::<String>()).collect();
     assert_eq!(names, ["Report(Title(\"D", "Report(Table(Ta", "Report(Records ", "Report(TableDon", "Done"]);
     world.expect_silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_part_of_a_report_arrives_as_the_node_told_it() {
+    let (mut world, _) = world().await;
+    query(&mut world, "golden", "q1").await;
+    let mut told = Vec::new();
+    loop {
+        match progress(&mut world).await.parts.as_slice() {
+            [Progress::Report(report)] => told.push(report.clone()),
+            [Progress::Done] => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(told.len() > 10, "{told:?}");
+    assert_eq!(told, golden());
 }
 
 #[tokio::test(start_paused = true)]
