@@ -18,20 +18,27 @@ use crate::{
 const ROOMS: &str = "rooms.localhost";
 
 /// A component that says what happens to it, see the script.
-fn component(site: &Site, secret: &str) -> Child {
-    let address = site.torg.line("a port", |line| line.starts_with("ADDRESS component "));
-    let port: u16 = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+fn start(domain: &str, secret: &str, port: u16) -> Child {
     let mut command = Command::new(peer("venv/bin/python"));
-    let mut child = Child::start(ROOMS, command.arg(repository("tests/peers/slix_component.py")));
-    let order = json!({"domain": ROOMS, "secret": secret, "host": "127.0.0.1", "port": port});
+    let mut child = Child::start(domain, command.arg(repository("tests/peers/slix_component.py")));
+    let order = json!({"domain": domain, "secret": secret, "host": "127.0.0.1", "port": port});
     child.write(&format!("{order}\n"));
     child
 }
 
-fn online(site: &Site) -> Child {
-    let child = component(site, &password(ROOMS));
+/// One whose secret is the [`password`] of its domain, connected.
+pub(crate) fn connect(domain: &str, port: u16) -> Child {
+    let child = start(domain, &password(domain), port);
     child.line("its handshake", |line| line == "ONLINE");
     child
+}
+
+fn component(site: &Site, secret: &str) -> Child {
+    start(ROOMS, secret, site.port("component"))
+}
+
+fn online(site: &Site) -> Child {
+    connect(ROOMS, site.port("component"))
 }
 
 fn says(child: &Child, line: &str) {

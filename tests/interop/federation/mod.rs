@@ -2,6 +2,7 @@
 //! DNS. Both ways, by certificate and by dialback, STARTTLS and direct TLS; a server that dies comes back into the conversation;
 //! whose certificate is wrong, expired or of nobody is refused.
 
+mod components;
 mod events;
 mod intruders;
 mod refusals;
