@@ -51,13 +51,14 @@ impl Component {
     }
 }
 
-/// Two servers, the second with a component; the links are proven by dialback, which needs no certificate that names the component.
-async fn scene() -> (Broker, Broker, Actor, Component, std::sync::Arc<Network>) {
+/// Two servers, the second with a component, which its certificate names if the links are proven by that.
+async fn scene(policy: Policy) -> (Broker, Broker, Actor, Component, std::sync::Arc<Network>) {
     let network = Network::new();
-    let (one, two) = (Site::new(&network, "one.example", 1), Site::new(&network, "two.example", 2));
-    let here = one.start(&[two.view(Policy::Dialback, true)]).await;
+    let named: &[&str] = if policy == Policy::Pkix { &[ROOMS] } else { &[] };
+    let (one, two) = (Site::new(&network, "one.example", 1), Site::naming(&network, "two.example", 2, named));
+    let here = one.start(&[two.view(policy, true)]).await;
     let with_rooms = |builder: torg_core::Builder| builder.component(DomainPart::parse(ROOMS).unwrap(), secret());
-    let there = two.start_changed(&[one.view(Policy::Dialback, true)], with_rooms).await;
+    let there = two.start_changed(&[one.view(policy, true)], with_rooms).await;
     let anna = Actor::new(&here, "anna@one.example/phone").await;
     let rooms = Component::connect(&there).await;
     (here, there, anna, rooms, network)
@@ -65,25 +66,29 @@ async fn scene() -> (Broker, Broker, Actor, Component, std::sync::Arc<Network>) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn users_of_another_server_and_a_component_reach_each_other() {
-    let (_here, _there, mut anna, mut rooms, _network) = scene().await;
-    anna.chat(&jid("hall@rooms.two.example"), "hello").await;
-    let heard = rooms.until("</message>").await;
-    assert!(heard.contains("<body>hello</body>") && heard.contains(" from='anna@one.example/phone'"), "{heard}");
-    rooms
-        .say("<message from='hall@rooms.two.example/x' to='anna@one.example/phone'><body>welcome</body></message>")
-        .await;
-    let heard = anna.recv().await;
-    assert_eq!(
-        (heard.from().unwrap().as_str(), heard.body().as_deref()),
-        ("hall@rooms.two.example/x", Some("welcome"))
-    );
+    for policy in [Policy::Dialback, Policy::Pkix] {
+        let (_here, _there, mut anna, mut rooms, _network) = scene(policy).await;
+        anna.chat(&jid("hall@rooms.two.example"), "hello").await;
+        let heard = rooms.until("</message>").await;
+        assert!(heard.contains("<body>hello</body>") && heard.contains(" from='anna@one.example/phone'"), "{heard}");
+        rooms
+            .say("<message from='hall@rooms.two.example/x' to='anna@one.example/phone'><body>welcome</body></message>")
+            .await;
+        let heard = anna.recv().await;
+        assert_eq!(
+            (heard.from().unwrap().as_str(), heard.body().as_deref()),
+            ("hall@rooms.two.example/x", Some("welcome"))
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_component_may_speak_first() {
-    let (_here, _there, mut anna, mut rooms, _network) = scene().await;
-    rooms.say("<message from='rooms.two.example' to='anna@one.example/phone'><body>news</body></message>").await;
-    assert_eq!(anna.recv().await.from().unwrap().as_str(), ROOMS);
+    for policy in [Policy::Dialback, Policy::Pkix] {
+        let (_here, _there, mut anna, mut rooms, _network) = scene(policy).await;
+        rooms.say("<message from='rooms.two.example' to='anna@one.example/phone'><body>news</body></message>").await;
+        assert_eq!(anna.recv().await.from().unwrap().as_str(), ROOMS);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

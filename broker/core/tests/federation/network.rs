@@ -102,6 +102,8 @@ impl Credentials for Everybody {
 pub(crate) struct Site {
     pub(crate) domain: &'static str,
     pub(crate) ip: IpAddr,
+    /// What its certificate names beside the domain.
+    others: Vec<String>,
     folder: TempDir,
     pub(crate) store: Arc<dyn Engine>,
     network: Arc<Network>,
@@ -118,10 +120,17 @@ pub(crate) struct View<'a> {
 impl Site {
     /// `number`: the last one of its address.
     pub(crate) fn new(network: &Arc<Network>, domain: &'static str, number: u8) -> Site {
+        Site::naming(network, domain, number, &[])
+    }
+
+    /// As [`Site::new`], with a certificate that names more.
+    pub(crate) fn naming(network: &Arc<Network>, domain: &'static str, number: u8, others: &[&str]) -> Site {
         let folder = tempfile::tempdir().unwrap();
-        Authority::new(folder.path()).certificate(domain, SelfNames::DomainOnly, SystemClock.now()).unwrap();
+        let others: Vec<String> = others.iter().map(|name| (*name).to_owned()).collect();
+        let authority = Authority::new(folder.path());
+        authority.certificate_for(domain, &others, SelfNames::DomainOnly, SystemClock.now()).unwrap();
         let store = Arc::new(Sqlite::in_memory().unwrap());
-        Site { domain, ip: IpAddr::from([192, 0, 2, number]), folder, store, network: Arc::clone(network) }
+        Site { domain, ip: IpAddr::from([192, 0, 2, number]), others, folder, store, network: Arc::clone(network) }
     }
 
     pub(crate) fn ca(&self) -> PathBuf {
@@ -130,7 +139,8 @@ impl Site {
 
     pub(crate) fn tls(&self) -> ServerTls {
         let now = SystemClock.now();
-        let made = Authority::new(self.folder.path()).certificate(self.domain, SelfNames::DomainOnly, now).unwrap();
+        let authority = Authority::new(self.folder.path());
+        let made = authority.certificate_for(self.domain, &self.others, SelfNames::DomainOnly, now).unwrap();
         ServerTls::new(&made.files.load(self.domain, now).unwrap()).unwrap()
     }
 
